@@ -1,0 +1,252 @@
+"""One execution: a scenario, one set of choices, one outcome. A simulation runs many of them one after the other."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from simulator.clock import Clock
+from simulator.errors import SimulatorError
+from simulator.oracles import Claim, Failure, check_at_rest, check_now, name_of
+from simulator.runtime.callsite import describe, is_users
+from simulator.runtime.conductor import Conductor
+from simulator.runtime.fences import Fences
+from simulator.runtime.trio_control import TrioLoop
+from simulator.trace import Trace
+from simulator.world import Stopped, World
+
+if TYPE_CHECKING:
+    from simulator.database import Database
+    from simulator.errors import EscapedSimulation
+    from simulator.schedulers.base import Scheduler
+
+Scenario = Callable[[World], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What must hold.
+
+    Attributes:
+        always: after every commit (after every step in a world without a database).
+        eventually: when nothing moves any more.
+        sometimes: must be reached in at least one execution.
+    """
+
+    always: tuple[Claim, ...] = ()
+    eventually: tuple[Claim, ...] = ()
+    sometimes: tuple[Claim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far one execution may go.
+
+    Attributes:
+        steps_max: more steps than this and it is reported as endless.
+        early_timers_max: how often a timer may fire while operations are in flight.
+        latency_bound_s: how long, in virtual seconds, an operation may be held by that.
+    """
+
+    steps_max: int = 10_000
+    early_timers_max: int = 2
+    latency_bound_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one execution.
+
+    Attributes:
+        failure: None when every claim held.
+        trace: what happened.
+        preemptions: how often a lane that could have gone on did not (timers that fired early included).
+        faults: how many faults struck.
+        reached: the names of the ``sometimes`` claims that were reached.
+        steps_of: how many steps each process made.
+    """
+
+    failure: Failure | None
+    trace: Trace
+    preemptions: int
+    faults: int
+    reached: frozenset[str]
+    steps_of: dict[str, int]
+
+    @property
+    def cost(self) -> tuple[int, int, int, int]:
+        """Smaller is a shorter story: faults, plain data, preemptions, steps."""
+        return (self.faults, sum(value for _, value in self.trace.choices), self.preemptions, len(self.trace.steps))
+
+    def without_failure(self) -> Outcome:
+        """The same execution, taken for one that held (a search for one failure passes by another)."""
+        return replace(self, failure=None)
+
+
+_frozen = False
+
+
+def _freeze_garbage() -> None:
+    """Once per interpreter: what was imported is never garbage, and looking at it again took 90 % of a short run."""
+    global _frozen  # noqa: PLW0603
+    if not _frozen:
+        gc.collect()
+        gc.freeze()
+        _frozen = True
+
+
+@dataclass
+class Simulation:
+    """Runs executions of one scenario. A context manager: it holds a trio loop, a frozen clock and fences.
+
+    Attributes:
+        scenario: called with a fresh world for each execution.
+        claims: what must hold.
+        database: reset before each execution.
+        bounds: how far an execution may go.
+        moments: for each process, how late a fault may strike; set from a probe, then fixed.
+        moments_otherwise: the same for a process that the probe did not see.
+    """
+
+    scenario: Scenario
+    claims: Claims
+    database: Database
+    bounds: Bounds = field(default_factory=Bounds)
+    moments: dict[str, int] = field(default_factory=dict)
+    moments_otherwise: int = 40
+
+    def __enter__(self) -> Simulation:
+        _freeze_garbage()
+        self.clock = Clock()
+        self._loop = TrioLoop(self.clock.loop)
+        try:
+            self.conductor = Conductor(self._loop, self.clock)
+            self._fences = Fences(self._who_moves, self._escaped)
+            self.database.open(self.conductor, self.clock)
+            self.clock.freeze()
+            self._fences.install()
+        except BaseException:
+            self._loop.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._fences.remove()
+        self.clock.thaw()
+        self._loop.close()
+        self.database.close()
+
+    def execute(self, scheduler: Scheduler, *, detailed: bool = False) -> Outcome:
+        """Runs one execution.
+
+        Raises:
+            SimulatorError: something other than a claim failed (an escape, an invariant that raised ...).
+        """
+        conductor = self.conductor
+        self.clock.begin()
+        self._fences.begin()
+        self.database.reset()
+        bounds = self.bounds
+        conductor.begin(
+            scheduler,
+            Trace(detailed=detailed),
+            steps_max=bounds.steps_max,
+            early_timers_max=bounds.early_timers_max,
+            latency_bound_s=bounds.latency_bound_s,
+        )
+        world = self._world = World(conductor, self.clock, self.database, self._moments_of)
+        self._reached: set[str] = set()
+        conductor.check_commit = self._check_commit
+        conductor.check_every_step = not self.database.present and bool(self.claims.always)
+        self._loop.run(self._run, conductor)
+        if world.error is not None:
+            raise world.error
+        if not world.quiesced and conductor.failure is None:
+            raise SimulatorError("the scenario never called world.quiesce(): nobody moved, so nothing was shown")
+        faults = sum(lane == "fault" for lane, _, _ in conductor.trace.steps)
+        return Outcome(
+            conductor.failure,
+            conductor.trace,
+            conductor.preemptions + conductor.early_timers,
+            faults,
+            frozenset(self._reached),
+            dict(conductor.moved),
+        )
+
+    async def _run(self) -> None:
+        world = self._world
+        async with trio.open_nursery() as nursery:
+            world.nursery = nursery
+            try:
+                await self.scenario(world)
+                await self._check_at_rest()
+            except Stopped:
+                pass
+            except AssertionError as error:
+                self.conductor.fail(_assertion(error))
+            finally:
+                self.conductor.kill_everyone()
+                self.database.drop_connections(None)
+                nursery.cancel_scope.cancel()
+
+    def _check_commit(self) -> None:
+        for claim in self.claims.always:
+            self._judge(claim)
+        self._look_for_sometimes()
+
+    def _judge(self, claim: Claim) -> None:
+        try:
+            reason = check_now(claim, self._world)
+        except SimulatorError as error:
+            self._world.abort(error)
+            return
+        if reason is not None:
+            self._violated(claim, reason)
+
+    def _violated(self, claim: Claim, reason: str) -> None:
+        if self.conductor.failure is None:
+            self.conductor.trace.violated_at = len(self.conductor.trace.steps)
+        self.conductor.fail(Failure(name_of(claim), reason))
+
+    def _look_for_sometimes(self) -> None:
+        for claim in self.claims.sometimes:
+            name = name_of(claim)
+            if name not in self._reached and check_now(claim, self._world) is not None:
+                self._reached.add(name)
+
+    async def _check_at_rest(self) -> None:
+        for claim in (*self.claims.always, *self.claims.eventually):
+            if self.conductor.failure is None:
+                reason = await check_at_rest(claim, self._world)
+                if reason is not None:
+                    self._violated(claim, reason)
+        self._look_for_sometimes()
+
+    def _moments_of(self, process: str) -> int:
+        return self.moments.get(process, self.moments_otherwise)
+
+    def _who_moves(self) -> str | None:
+        lane = self.conductor.current
+        return lane.label if lane is not None else None
+
+    def _escaped(self, error: EscapedSimulation) -> None:
+        self._world.abort(error)
+
+
+def _assertion(error: AssertionError) -> Failure:
+    trace: Any = error.__traceback__
+    site = None
+    while trace is not None:
+        if is_users(trace.tb_frame):
+            site = f"{describe(trace.tb_frame).path}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    text = str(error).strip() or "an assertion of the scenario failed"
+    first, *more = text.splitlines()
+    return Failure("the_scenarios_own_assertion", first, (*more, f"at {site}") if site else tuple(more), "assertion")

@@ -1,0 +1,364 @@
+"""Decides who moves next: turns the run queue into options, asks the scheduler, and keeps the record.
+
+Three kinds of moments:
+
+* A lane that *announced* an operation (a statement, a commit, a call, its own start) waits at a point. When all that
+  can move are at points, that is a choice among all of them, and time is one of the options: the next timer may fire
+  while operations are in flight, as long as none is held longer than its latency bound.
+* A lane at an *unannounced* checkpoint (a lock, an event, a channel) goes on before anybody else chooses; where its
+  process has other lanes that can move it is a choice among those, since processes share nothing but what we simulate.
+* Nobody can move: time jumps to the next timer; without one the world is quiet, or somebody waits for ever.
+
+Code that belongs to no process (the scenario's own body, supervisors of faults) moves at once and takes no part.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from simulator.errors import ProcessKilled, SimulatorError
+from simulator.oracles import Failure, never_ends, waits_for_ever
+from simulator.runtime.callsite import calling_code, describe, is_users
+from simulator.schedulers.base import Lane, Options, Scheduler
+
+if TYPE_CHECKING:
+    from simulator.clock import Clock
+    from simulator.runtime.trio_control import TrioLoop
+    from simulator.trace import Trace
+
+CLOCK = "clock"
+FAULT = "fault"
+_UNWINDING_STEPS_MAX = 10_000
+
+lane_of_task: contextvars.ContextVar[Lane | None] = contextvars.ContextVar("lane_of_task", default=None)
+
+
+class Conductor:
+    """Picks for one execution at a time.
+
+    Attributes:
+        current: the lane that is moving now; None while code outside every process runs.
+        trace: the record of this execution.
+        failure: why this execution failed; None so far.
+    """
+
+    def __init__(self, loop: TrioLoop, clock: Clock) -> None:
+        self._loop = loop
+        self._clock = clock
+        self.current: Lane | None = None
+        self.check_commit: Callable[[], None] = lambda: None
+        self.check_every_step = False
+        self.killed = False
+
+    def begin(
+        self, scheduler: Scheduler, trace: Trace, *, steps_max: int, early_timers_max: int, latency_bound_s: float
+    ) -> None:
+        """Forgets the last execution."""
+        self.scheduler = scheduler
+        self.trace = trace
+        self.failure: Failure | None = None
+        self.committed = False
+        self.preemptions = 0
+        self.early_timers = 0
+        self._steps_max = steps_max
+        self._early_timers_max = early_timers_max
+        self._latency_bound_s = latency_bound_s
+        self._lanes: dict[trio.lowlevel.Task, Lane] = {}
+        self._tasks: dict[Lane, trio.lowlevel.Task] = {}
+        self._labels: dict[str, int] = {}
+        self._new: list[Lane] = []
+        self._paused: dict[str, bool] = {}
+        self._moments: dict[str, list[tuple[int, str, Callable[[], None]]]] = {}
+        self.moved: dict[str, int] = {}
+        self._last: Lane | None = None
+        self._body: trio.lowlevel.Task | None = None
+        self._seq = 0
+        self._unwinding = 0
+        self.pending = 0
+        self.current = None
+        self.killed = False
+
+    # What doors and processes call -------------------------------------------------------------------------
+
+    async def point(self, kind: str, what: str, footprint: object = None) -> None:
+        """Announces an operation and waits until this lane is chosen. The operation follows at once.
+
+        Code outside every process passes through. ``what`` must be the same in every run of the same schedule: no
+        ids, no memory addresses.
+
+        Raises:
+            ProcessKilled: the lane's process died while it waited.
+        """
+        lane = self.current
+        if lane is None:
+            if self.killed:
+                raise ProcessKilled
+            return
+        self.ensure_alive(lane)
+        lane.kind = kind
+        lane.footprint = footprint
+        lane.since_s = self._clock.now_s
+        lane.point = what
+        await trio.lowlevel.checkpoint()
+        self.ensure_alive(lane)
+
+    def ensure_alive(self, lane: Lane | None) -> None:
+        """Closes the door to a lane whose process is dead.
+
+        Raises:
+            ProcessKilled: it is.
+        """
+        if lane is not None and not lane.alive:
+            raise ProcessKilled
+
+    def new_lane(self, label: str, process: str, *, numbered: bool = False) -> Lane:
+        """Makes a lane that starts with a choice: ``label#1`` when numbered, else ``label``, ``label~2`` and so on."""
+        count = self._labels.get(label, 0) + 1
+        self._labels[label] = count
+        self._seq += 1
+        suffix = f"#{count}" if numbered else f"~{count}" if count > 1 else ""
+        lane = Lane(label + suffix, process, self._seq)
+        lane.point = "starts"
+        lane.since_s = self._clock.now_s
+        self._new.append(lane)
+        self.pending += 1
+        return lane
+
+    def lane_ended(self, lane: Lane) -> None:
+        """An actor's program has ended."""
+        self.pending -= 1
+        task = self._tasks.pop(lane, None)
+        if task is not None:
+            del self._lanes[task]
+
+    def at_moment(self, process: str, moment: int, name: str, strike: Callable[[], None]) -> None:
+        """Plans a fault: it strikes instead of the ``moment``-th step of a process, counted from 1."""
+        self._moments.setdefault(process, []).append((moment, name, strike))
+
+    def pause(self, process: str, *, paused: bool) -> None:
+        """Takes a process's lanes out of every choice, or lets them in again."""
+        self._paused[process] = paused
+
+    def fail(self, failure: Failure) -> None:
+        """Ends the execution; the first failure counts."""
+        if self.failure is None:
+            self.failure = failure
+            self.wake_body()
+
+    def steps_of(self, process: str) -> int:
+        """How many steps a process has made."""
+        return self.moved.get(process, 0)
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """What runs in here belongs to the simulator: no fence, no point."""
+        lane, self.current = self.current, None
+        try:
+            yield
+        finally:
+            self.current = lane
+
+    def choose(self, options: Options) -> int:
+        """Asks the scheduler; there are at least two options.
+
+        Raises:
+            SimulatorError: the answer is no index.
+        """
+        index = self.scheduler.choose(options)
+        if not 0 <= index < options.count:
+            name = type(self.scheduler).__name__
+            raise SimulatorError(f"the scheduler {name} answered {index!r} where 0 to {options.count - 1} was possible")
+        return index
+
+    # The scenario's body -----------------------------------------------------------------------------------
+
+    async def until_quiet(self) -> None:
+        """Lets the actors move until none of them can ever move again, or the execution failed."""
+        self.scheduler.start(list(self._new))
+        self._new.clear()
+        if self.failure is None:
+            self._body = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.SUCCEEDED)
+            self._body = None
+
+    def wake_body(self) -> None:
+        """Hands control back to the scenario's body."""
+        if self._body is not None:
+            trio.lowlevel.reschedule(self._body)
+            self._body = None
+
+    def kill_everyone(self) -> None:
+        """Closes every door; what still unwinds changes nothing."""
+        self.killed = True
+        for lane in self._lanes.values():
+            lane.alive = False
+        for lane in self._new:
+            lane.alive = False
+
+    # trio asks ---------------------------------------------------------------------------------------------
+
+    def pick(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
+        """Chooses the next step (see the module's docstring)."""
+        self.current = None
+        if self.committed:
+            self.committed = False
+            self.check_commit()
+        if self.killed:
+            return self._unwind(batch)
+        lanes = self._lanes
+        ready: list[Lane] = []
+        unannounced: Lane | None = None
+        for task in batch:
+            lane = lanes.get(task) or self._adopt(task)
+            if lane is None:
+                return task
+            if not lane.alive:
+                self.current = lane
+                return task
+            if self._paused and self._paused.get(lane.process):
+                continue
+            if lane.point is None and (unannounced is None or lane is self._last):
+                unannounced = lane
+            ready.append(lane)
+        if unannounced is not None:
+            ready = [lane for lane in ready if lane.process == unannounced.process]
+            if len(ready) == 1:
+                self.current = unannounced
+                return self._tasks[unannounced]
+        elif not ready:
+            return self._idle()
+        return self._choose_step(ready, may_fire=unannounced is None)
+
+    def _choose_step(self, ready: list[Lane], *, may_fire: bool) -> trio.lowlevel.Task | None:
+        last = self._last
+        continues = last in ready
+        if continues and ready[0] is not last:
+            ready.remove(last)  # type: ignore[arg-type]
+            ready.insert(0, last)  # type: ignore[arg-type]
+        deadline = self._early_deadline(ready) if may_fire else math.inf
+        if deadline < math.inf:
+            ready.append(self._clock_lane(deadline))
+        index = 0
+        if len(ready) > 1:
+            index = self.choose(
+                Options(
+                    "schedule",
+                    len(ready),
+                    lanes=ready,
+                    step=len(self.trace.steps),
+                    continues=continues,
+                )
+            )
+            if index and continues:
+                self.preemptions += 1
+        lane = ready[index]
+        if lane.kind == "time":
+            return self._fire_early(lane, deadline)
+        return self._move(lane)
+
+    def _move(self, lane: Lane) -> trio.lowlevel.Task | None:
+        process = lane.process
+        moved = self.moved.get(process, 0) + 1
+        if self._moments and self._strike(process, moved, lane):
+            return None
+        self.moved[process] = moved
+        steps = self.trace.steps
+        steps.append((lane.label, lane.point or "goes on", self._clock.loop.now_s))
+        if len(steps) > self._steps_max:
+            self.fail(never_ends(steps, self._steps_max))
+            return None
+        lane.point = None
+        self._last = self.current = lane
+        self.committed = self.check_every_step
+        return self._tasks[lane]
+
+    def _strike(self, process: str, moved: int, lane: Lane) -> bool:
+        planned = self._moments.get(process, [])
+        for index, (moment, name, strike) in enumerate(planned):
+            if moment == moved:
+                del planned[index]
+                self.trace.steps.append((FAULT, f"{name} before {lane.label} {lane.point}", self._clock.now_s))
+                strike()
+                return True
+        return False
+
+    def _early_deadline(self, ready: list[Lane]) -> float:
+        if self.early_timers >= self._early_timers_max:
+            return math.inf
+        deadline = self._loop.next_deadline()
+        if deadline < math.inf:
+            oldest = min(lane.since_s for lane in ready)
+            if deadline - oldest > self._latency_bound_s:
+                return math.inf
+        return deadline
+
+    def _clock_lane(self, deadline: float) -> Lane:
+        lane = Lane(CLOCK, "", 1 << 30)
+        lane.kind = "time"
+        lane.point = f"timer due at +{deadline:.3f} s fires while operations are in flight"
+        return lane
+
+    def _fire_early(self, lane: Lane, deadline: float) -> None:
+        self.early_timers += 1
+        self.trace.steps.append((CLOCK, lane.point or "", deadline))
+        self._clock.move_to(deadline)
+
+    def _idle(self) -> None:
+        deadline = self._loop.next_deadline()
+        if self.pending == 0:
+            self.wake_body()
+        elif deadline < math.inf:
+            self._clock.move_to(deadline)
+        else:
+            self.fail(waits_for_ever(self.waiting()))
+
+    def _unwind(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
+        self._unwinding += 1
+        if self._unwinding > _UNWINDING_STEPS_MAX:
+            names = ", ".join(lane.label for lane in self._lanes.values())
+            raise SimulatorError(f"code that was cancelled goes on for ever; still running: {names}")
+        if not batch:
+            deadline = self._loop.next_deadline()
+            if deadline < math.inf:  # clean-up that sleeps
+                self._clock.move_to(deadline)
+            return None
+        self.current = self._lanes.get(batch[0]) or self._adopt(batch[0])
+        if self.current is not None:
+            self.current.alive = False
+        return batch[0]
+
+    def _adopt(self, task: trio.lowlevel.Task) -> Lane | None:
+        lane: Lane | None = task.context.get(lane_of_task)
+        if lane is None:
+            return None
+        if lane in self._tasks:  # a task that an actor started: a lane of its own, in the same process
+            lane.children += 1
+            self._seq += 1
+            parent = lane
+            lane = Lane(f"{parent.label}.{parent.children}", parent.process, self._seq)
+            lane.alive = parent.alive
+            task.context.run(lane_of_task.set, lane)
+        self._lanes[task] = lane
+        self._tasks[lane] = task
+        return lane
+
+    def waiting(self) -> list[str]:
+        """Who waits for what, a line per lane that has not ended."""
+        lines = []
+        for lane, task in self._tasks.items():
+            frames = [frame for frame, _line in task.iter_await_frames()]
+            site = next((describe(frame) for frame in reversed(frames) if is_users(frame)), None)
+            what = lane.waits_for or (f"{frames[-1].f_code.co_qualname}()" if frames else "nothing we can see")
+            where = f" at {site}\n      {site.text}" if site else ""
+            lines.append(f"{lane.label} ({lane.process}) waits for {what}{where}")
+        return lines
+
+    def call_site(self) -> Any:
+        """The line of the code under test that is moving now."""
+        return calling_code()

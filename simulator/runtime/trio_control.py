@@ -1,0 +1,195 @@
+"""Total control of trio's run queue, one task step at a time. The only file that knows trio's private names.
+
+trio sorts and shuffles every batch of runnable tasks when its deterministic-scheduling flag is set (the hook that
+pytest-trio and Hypothesis rest on). We stand in for the random generator that shuffles: our ``shuffle`` keeps the one
+task that the conductor chose and puts the others back into the run queue. So every checkpoint of unmodified trio code
+becomes a moment at which somebody else may move, and nothing moves that was not chosen.
+
+The loop lives in a greenlet. Between two executions trio stands still in the middle of a step of its main task while
+the caller's ordinary synchronous code runs (Hypothesis, a search, a shrinker). The alternatives are one ``trio.run``
+per execution, which costs 0.22 ms each, more than a whole in-memory execution, and an asynchronous exploration layer,
+which Hypothesis cannot call.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import trio
+import trio._core._run as trio_run
+from greenlet import getcurrent, greenlet
+
+from simulator.errors import UnsupportedTrio
+
+KNOWN_TO_WORK = "0.30 to 0.35"
+
+
+class Picker(Protocol):
+    """Decides who moves."""
+
+    def pick(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
+        """Chooses from the runnable tasks, oldest first; None lets nobody move (the clock was moved instead)."""
+
+
+class _Chooser(random.Random):
+    """Stands in for trio's private random generator while a controlled loop runs."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.picker: Picker | None = None
+        self.runner: Any = None
+
+    def shuffle(self, batch: list[Any]) -> None:  # type: ignore[override]
+        picker = self.picker
+        # Another thread may run a trio of its own (a server beside the test): that one is none of our business.
+        if picker is None or trio_run.GLOBAL_RUN_CONTEXT.runner is not self.runner:
+            return
+        chosen = picker.pick(batch)
+        if len(batch) == 1 and chosen is batch[0]:
+            return
+        self.runner.runq.extend(task for task in batch if task is not chosen)
+        batch[:] = [chosen] if chosen is not None else []
+
+
+class TrioLoop:
+    """A trio loop that stands still between jobs.
+
+    Rules for its users: call ``run`` and ``close`` from the thread that made it; while it is open, no other
+    ``trio.run`` can start in this thread (trio says so itself).
+    """
+
+    def __init__(self, clock: trio.abc.Clock) -> None:
+        _probe_once()
+        self._chooser = _Chooser()
+        self._patched = (trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r)
+        self._caller = getcurrent()
+        self._loop = greenlet(self._serve)
+        trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
+        trio_run._r = self._chooser
+        self._clock = clock
+        self._loop.switch()
+
+    def run(self, job: Callable[[], Awaitable[Any]], picker: Picker) -> Any:
+        """Runs one job to its end under the picker's control and returns what it returned.
+
+        Args:
+            job: an async function; it runs in trio's main task.
+            picker: asked before every step of every task until the job is done.
+
+        Raises:
+            Whatever the job raised.
+        """
+        self._caller = getcurrent()
+        self._chooser.picker = picker
+        try:
+            done, value = self._loop.switch(job)
+        finally:
+            self._chooser.picker = None
+        if not done:
+            raise value
+        return value
+
+    def close(self) -> None:
+        """Ends the loop and gives trio its own generator back. Safe to call twice."""
+        trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r = self._patched  # type: ignore[misc]
+        if not self._loop.dead:
+            self._caller = getcurrent()
+            self._loop.switch(None)
+
+    def next_deadline(self) -> float:
+        """The loop time, in seconds, of the earliest timer; ``inf`` when there is none."""
+        return self._chooser.runner.deadlines.next_deadline()  # type: ignore[no-any-return]
+
+    def _serve(self) -> None:
+        trio.run(self._main, clock=self._clock)
+
+    async def _main(self) -> None:
+        self._chooser.runner = trio_run.GLOBAL_RUN_CONTEXT.runner
+        job = self._caller.switch()
+        while job is not None:
+            try:
+                answer = (True, await job())
+            except BaseException as error:  # noqa: BLE001 - everything goes to the caller, Ctrl-C included
+                answer = (False, error)
+            job = self._caller.switch(answer)
+
+
+class VirtualTime(trio.abc.Clock):
+    """trio's view of the virtual clock: seconds since the execution began. Never waits for real."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def start_clock(self) -> None:
+        """Nothing to start: time moves when the conductor moves it."""
+
+    def current_time(self) -> float:
+        """Seconds since the execution began."""
+        return self.now_s
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:  # noqa: ARG002
+        """Zero: the conductor is asked again at once, and it moves the clock when everyone waits."""
+        return 0.0
+
+
+_probed = False
+
+
+def _probe_once() -> None:
+    """Proves control on two tasks, once per interpreter.
+
+    Raises:
+        UnsupportedTrio: when the order that was chosen is not the order that ran.
+    """
+    global _probed  # noqa: PLW0603 - one fact about this interpreter
+    if _probed:
+        return
+    _probed = True
+    expected, seen = "abababba", ""
+    try:
+        seen = _probe(expected)
+    except UnsupportedTrio:
+        raise
+    except Exception as error:  # noqa: BLE001 - a private name may be gone in any way
+        raise UnsupportedTrio(_probe_message(repr(error))) from error
+    if seen != expected:
+        raise UnsupportedTrio(_probe_message(f"the steps ran as {seen!r} where {expected!r} was chosen"))
+
+
+def _probe(wanted: str) -> str:
+    if not hasattr(trio_run, "_ALLOW_DETERMINISTIC_SCHEDULING") or not hasattr(trio_run, "_r"):
+        raise UnsupportedTrio(_probe_message("trio._core._run has no _ALLOW_DETERMINISTIC_SCHEDULING or no _r"))
+    seen: list[str] = []
+
+    async def steps(name: str) -> None:
+        for _ in range(wanted.count(name)):
+            seen.append(name)
+            await trio.lowlevel.checkpoint()
+
+    class InOrder:
+        def pick(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
+            ours = {task.name[-1]: task for task in batch if task.name.startswith("probe-")}
+            if len(ours) < len(batch) or not batch or len(seen) == len(wanted):
+                return next((task for task in batch if task not in ours.values()), batch[0] if batch else None)
+            return ours.get(wanted[len(seen)], batch[0])
+
+    async def both() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(steps, "a", name="probe-a")
+            nursery.start_soon(steps, "b", name="probe-b")
+
+    loop = TrioLoop(VirtualTime())
+    try:
+        loop.run(both, InOrder())
+    finally:
+        loop.close()
+    return "".join(seen)
+
+
+def _probe_message(what: str) -> str:
+    return (
+        f"trio {trio.__version__} cannot be controlled one task step at a time: {what}. "
+        f"Known to work: trio {KNOWN_TO_WORK}. Install one of those, or see simulator/runtime/trio_control.py."
+    )

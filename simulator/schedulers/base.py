@@ -1,0 +1,131 @@
+"""What a scheduler sees, and what it must answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from simulator.execution import Outcome
+
+ChoiceKind = Literal["data", "fault", "schedule"]
+
+
+class Lane:
+    """One thing that can move: an actor, a delivery, a task that one of them started, or the clock.
+
+    A plain view: a scheduler can read it and cannot run it. ``seq`` gives the order in which lanes came to be and
+    breaks every tie.
+
+    Attributes:
+        label: its name in schedules and reports, unique within an execution, never with ": " in it.
+        process: the name of the process that it runs in; empty for the clock.
+        point: what it will do when it moves; None between points.
+        kind: the kind of that operation (sql, commit, lock, call, memory, start, time, resume).
+        footprint: what that operation reads and writes, coarsely; None when it is not known.
+        since_s: loop time, in seconds, at which the operation was announced.
+    """
+
+    __slots__ = ("alive", "children", "footprint", "kind", "label", "point", "process", "seq", "since_s", "waits_for")
+
+    def __init__(self, label: str, process: str, seq: int) -> None:
+        self.label = label
+        self.process = process
+        self.seq = seq
+        self.point: str | None = None
+        self.kind = "start"
+        self.footprint: object = None
+        self.since_s = 0.0
+        self.waits_for = ""
+        self.children = 0
+        self.alive = True
+
+    def __repr__(self) -> str:
+        return f"<Lane {self.label} at {self.point}>"
+
+
+class Options:
+    """What one choice is between. Option 0 is the dullest: the same lane goes on, no fault, the plain value.
+
+    Attributes:
+        kind: what is being chosen: the scenario's data, a fault's moment, or who moves.
+        name: of the datum or fault; empty for ``schedule``.
+        count: how many options there are.
+        lanes: for ``schedule``, who could move; index 0 goes on with the current lane where that can move.
+        step: for ``schedule``, how many steps came before.
+        continues: for ``schedule``, whether option 0 is the lane that moved last (then any other is a preemption).
+    """
+
+    __slots__ = ("continues", "count", "kind", "lanes", "name", "step")
+
+    def __init__(
+        self,
+        kind: ChoiceKind,
+        count: int,
+        *,
+        name: str = "",
+        lanes: Sequence[Lane] = (),
+        step: int = 0,
+        continues: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.count = count
+        self.name = name
+        self.lanes = lanes
+        self.step = step
+        self.continues = continues
+
+
+class Scheduler(Protocol):
+    """Makes the choices of one execution."""
+
+    def choose(self, options: Options) -> int:
+        """Returns an index below ``options.count``. Asked only when there are at least two options."""
+
+    def start(self, lanes: Sequence[Lane]) -> None:
+        """Called when data and faults are settled and the first actors are known, before anybody moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a search may go on.
+
+    Attributes:
+        executions: how many executions at most.
+        seed: where chance begins; the same seed gives the same executions.
+        seconds: real time after which no further execution is started; None for no such bound.
+        deviations_max: for a bounded search, the last bound that is tried.
+    """
+
+    executions: int
+    seed: int = 0
+    seconds: float | None = None
+    deviations_max: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a search did.
+
+    Attributes:
+        claim: in words, what was covered; honest when nothing was found.
+        exhaustive: whether everything within the bounds that the claim states was covered.
+        failure: the first failing outcome, or None.
+    """
+
+    claim: str
+    exhaustive: bool
+    failure: Outcome | None
+
+
+Execute = Callable[[Scheduler], "Outcome"]
+
+
+class Search(Protocol):
+    """Decides which executions to run. It stops at the first failure."""
+
+    name: str
+
+    def run(self, execute: Execute, limits: Limits) -> Searched:
+        """Calls ``execute`` with one scheduler after another, within the limits."""

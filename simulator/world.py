@@ -1,0 +1,183 @@
+"""All state of one execution, handed to the scenario explicitly."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+
+from simulator.errors import SimulatorError
+from simulator.faults import Crash, Fault, Pause, Restart
+from simulator.process import Factory, Process
+from simulator.runtime.conductor import lane_of_task
+from simulator.schedulers.base import Options
+
+if TYPE_CHECKING:
+    from simulator.actors import Actor
+    from simulator.clock import Clock
+    from simulator.database import Database
+    from simulator.runtime.conductor import Conductor
+
+T = TypeVar("T")
+
+
+class Stopped(BaseException):
+    """Unwinds the scenario's body when the execution has failed."""
+
+
+class World:
+    """One execution's processes, clock, database and choices.
+
+    A scenario declares who takes part (``process``, ``run``, ``inject``) and then calls ``quiesce``. What it does with
+    the database outside of ``quiesce`` is set-up or an oracle's look: it takes part in no schedule.
+
+    Attributes:
+        database: the engine under test (``simulator.database``).
+        clock: virtual time.
+        conductor: who moves next; for doors and stand-ins, not for scenarios.
+    """
+
+    def __init__(
+        self, conductor: Conductor, clock: Clock, database: Database, moments_of: Callable[[str], int]
+    ) -> None:
+        self.conductor = conductor
+        self.clock = clock
+        self.database = database
+        self._moments_of = moments_of
+        self._processes: dict[str, Process] = {}
+        self._faults: list[Fault] = []
+        self._restarts: dict[str, int] = {}
+        self._launched = 0
+        self.quiesced = False
+        self.nursery: trio.Nursery
+        self.error: SimulatorError | None = None
+
+    # What scenarios say ------------------------------------------------------------------------------------
+
+    def begin_at(self, start: datetime) -> None:
+        """Sets the wall time at which the execution begins (a time with a zone)."""
+        self.clock.begin(start)
+
+    def choose(self, name: str, options: Sequence[T]) -> T:
+        """Draws a datum of the scenario. The first option is the plainest: shrinking goes towards it.
+
+        Args:
+            name: in schedules and reports; unique within the scenario.
+            options: at least one.
+        """
+        if not options:
+            raise ValueError(f"world.choose({name!r}, ...): there is nothing to choose from")
+        return options[self._chosen("data", name, len(options))]
+
+    def process(self, name: str, start: Factory | None = None) -> Process:
+        """A process, started by ``quiesce``.
+
+        Args:
+            name: unique within the world; a second instance has a name of its own.
+            start: the factory, ``async def start(process) -> app``. It runs at every start, so recovery code belongs
+                in it; what it returns is handed to each program as first argument.
+        """
+        if name in self._processes:
+            raise ValueError(f"there is a process {name!r} already; keep what world.process() returned")
+        process = Process(self, name, start)
+        self._processes[name] = process
+        return process
+
+    def run(self, *actors: Actor) -> Process:
+        """Runs actors in the process ``main`` (made when first used)."""
+        return (self._processes.get("main") or self.process("main")).run(*actors)
+
+    def inject(self, *faults: Fault) -> None:
+        """Adds faults; when each strikes, or never, is chosen with the schedule.
+
+        Raises:
+            ValueError: a fault names a process that there is not.
+        """
+        for fault in faults:
+            if fault.process not in self._processes:
+                known = ", ".join(self._processes) or "none yet"
+                raise ValueError(f"{fault!r}: there is no process {fault.process!r}; processes: {known}")
+        self._faults.extend(faults)
+
+    async def quiesce(self) -> None:
+        """Lets everyone move until nothing will ever move again."""
+        self.quiesced = True
+        faults, self._faults = self._faults, []
+        for fault in faults:
+            self._plan(fault)
+        for process in list(self._processes.values())[self._launched :]:
+            process.launch()
+        self._launched = len(self._processes)
+        await self.conductor.until_quiet()
+        if self.conductor.failure is not None or self.error is not None:
+            raise Stopped
+
+    async def point(self, what: str, footprint: object = None) -> None:
+        """Announces an operation that goes through no door (a look at shared memory): others may move before it."""
+        await self.conductor.point("memory", what, footprint)
+
+    def note(self, text: str) -> None:
+        """Adds a remark to the current step, for the report."""
+        self.conductor.trace.note(text)
+
+    def restarts(self, process: str) -> int:
+        """How often a process died in this execution."""
+        return self._restarts.get(process, 0)
+
+    # What processes and doors need --------------------------------------------------------------------------
+
+    def abort(self, error: SimulatorError) -> None:
+        """Ends the execution with an error that is no finding."""
+        if self.error is None:
+            self.error = error
+        self.conductor.wake_body()
+
+    def redeliver(self, process: Process, hook: Any, retries: int) -> None:
+        """The provider will try again."""
+        self._after(hook.retry_every.total_seconds(), lambda: process.redeliver(hook, retries))
+
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        async def wait() -> None:
+            await trio.sleep(seconds)
+            action()
+            self.conductor.pending -= 1
+
+        self.conductor.pending += 1
+        context = contextvars.copy_context()
+        context.run(lane_of_task.set, None)  # a supervisor belongs to no process: it takes part in no choice
+        context.run(self.nursery.start_soon, wait)
+
+    def _chosen(self, kind: Any, name: str, count: int) -> int:
+        if any(name == known for known, _ in self.conductor.trace.choices):
+            raise ValueError(f"two choices of this scenario are called {name!r}; schedules tell them apart by name")
+        index = self.conductor.choose(Options(kind, count, name=name)) if count > 1 else 0
+        self.conductor.trace.choices.append((name, index))
+        return index
+
+    def _plan(self, fault: Fault) -> None:
+        moments = self._moments_of(fault.process)
+        moment = self._chosen("fault", fault.name, moments + 1)
+        if moment == 0:
+            return
+        process = self._processes[fault.process]
+        name = {Crash: "SIGKILL", Restart: "SIGINT", Pause: "pause"}[type(fault)]
+        self.conductor.at_moment(process.name, moment, f"{name} {process.name}", lambda: self._strike(process, fault))
+
+    def _strike(self, process: Process, fault: Fault) -> None:
+        if isinstance(fault, Crash):
+            self._kill(process, fault.down_s)
+        elif isinstance(fault, Restart):
+            process.interrupt()
+            self._after(fault.grace_s, lambda: self._kill(process, fault.down_s))
+        else:
+            self.conductor.pause(process.name, paused=True)
+            self._after(fault.seconds, lambda: self.conductor.pause(process.name, paused=False))
+
+    def _kill(self, process: Process, down_s: float | None) -> None:
+        self._restarts[process.name] = self.restarts(process.name) + 1
+        process.kill()
+        if down_s is not None:
+            self._after(down_s, process.launch)
