@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,7 @@ class Outcome:
         faults: how many faults struck.
         reached: the names of the ``sometimes`` claims that were reached.
         steps_of: how many steps each process made.
+        asked: how often the scheduler was asked who moves.
     """
 
     failure: Failure | None
@@ -77,6 +79,7 @@ class Outcome:
     faults: int
     reached: frozenset[str]
     steps_of: dict[str, int]
+    asked: int
 
     @property
     def cost(self) -> tuple[int, int, int, int]:
@@ -123,25 +126,24 @@ class Simulation:
     def __enter__(self) -> Simulation:
         _freeze_garbage()
         self.clock = Clock()
-        self._loop = TrioLoop(self.clock.loop)
-        try:
+        with ExitStack() as undo:
+            self._loop = TrioLoop(self.clock.loop)
+            undo.callback(self._loop.close)
             self.conductor = Conductor(self._loop, self.clock)
             self._fences = Fences(self._who_moves, self._escaped)
             self.database.open(self.conductor, self.clock)
+            undo.callback(self.database.close)
+            undo.callback(self.clock.thaw)
             self.clock.freeze()
+            undo.callback(self._fences.remove)
             self._fences.install()
-        except BaseException:
-            self._loop.close()
-            raise
+            self._undo = undo.pop_all()  # each is given back even where giving back another one fails
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._fences.remove()
-        self.clock.thaw()
-        self._loop.close()
-        self.database.close()
+        self._undo.close()
 
     def execute(self, scheduler: Scheduler, *, detailed: bool = False) -> Outcome:
         """Runs one execution.
@@ -165,9 +167,13 @@ class Simulation:
         self._reached: set[str] = set()
         conductor.check_commit = self._check_commit
         conductor.check_every_step = not self.database.present and bool(self.claims.always)
-        self._loop.run(self._run, conductor)
-        if world.error is not None:
-            raise world.error
+        try:
+            self._loop.run(self._run, conductor)
+        finally:
+            conductor.current = None
+            self._fences.end()
+        if conductor.error is not None:
+            raise conductor.error
         if not world.quiesced and conductor.failure is None:
             raise SimulatorError("the scenario never called world.quiesce(): nobody moved, so nothing was shown")
         faults = sum(lane == "fault" for lane, _, _ in conductor.trace.steps)
@@ -178,12 +184,20 @@ class Simulation:
             faults,
             frozenset(self._reached),
             dict(conductor.moved),
+            conductor.asked,
         )
 
     async def _run(self) -> None:
+        try:
+            await self._run_scenario()
+        except BaseExceptionGroup as group:  # a nursery's way to say it; the caller wants the error itself
+            raise _most_urgent(group) from None
+
+    async def _run_scenario(self) -> None:
         world = self._world
         async with trio.open_nursery() as nursery:
             world.nursery = nursery
+            self.conductor.cancel_body = nursery.cancel_scope.cancel
             try:
                 await self.scenario(world)
                 await self._check_at_rest()
@@ -202,11 +216,7 @@ class Simulation:
         self._look_for_sometimes()
 
     def _judge(self, claim: Claim) -> None:
-        try:
-            reason = check_now(claim, self._world)
-        except SimulatorError as error:
-            self._world.abort(error)
-            return
+        reason = check_now(claim, self._world)
         if reason is not None:
             self._violated(claim, reason)
 
@@ -238,6 +248,19 @@ class Simulation:
 
     def _escaped(self, error: EscapedSimulation) -> None:
         self._world.abort(error)
+
+
+def _most_urgent(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Ctrl-C before everything, what is no ordinary error before what is, and the first of its kind."""
+    leaves: list[BaseException] = []
+    stack: list[BaseException] = [group]
+    while stack:
+        error = stack.pop()
+        if isinstance(error, BaseExceptionGroup):
+            stack.extend(reversed(error.exceptions))
+        else:
+            leaves.append(error)
+    return min(leaves, key=lambda error: (not isinstance(error, KeyboardInterrupt), isinstance(error, Exception)))
 
 
 def _assertion(error: AssertionError) -> Failure:

@@ -15,7 +15,7 @@ from simulator.schedule import Schedule
 from simulator.schedulers import search_named
 from simulator.schedulers.base import Limits, Scheduler
 from simulator.schedulers.replay import Replay, Wish
-from simulator.shrink import shrink
+from simulator.shrink import Shrunk, shrink
 from simulator.trace import first_difference
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def explore(
     limits: Limits,
     bounds: Bounds | None = None,
     test: str = "",
+    shrinking: bool = True,
     progress: Progress = lambda _count: None,
     keep: Callable[[Schedule], None] = lambda _schedule: None,
     check_determinism: bool = False,
@@ -118,6 +119,7 @@ def explore(
         limits: how long to go on.
         bounds: how far one execution may go.
         test: the name under which the schedule is saved.
+        shrinking: whether a failure is shrunk; without, its story is as long as it was found.
         progress: called after each execution with their number.
         keep: called with a failure's schedule as soon as it is known, before it is shrunk, so that an interrupted
             run loses nothing.
@@ -139,12 +141,12 @@ def explore(
         counter = _Counter(simulation, progress, keep_outcome, check_determinism)
         probe = counter.execute(Wish({}, []))
         if probe.failure is not None:
-            return _failed(simulation, counter, probe, "the dullest schedule of all fails", began, test)
+            return _failed(simulation, counter, probe, "the dullest schedule of all fails", began, test, shrinking)
         simulation.moments = {name: 2 * steps for name, steps in probe.steps_of.items()}
-        search = search_named(scheduler, length=2 * len(probe.trace.steps))
+        search = search_named(scheduler, length=probe.asked)
         searched = search.run(counter.execute, limits)
         if searched.failure is not None:
-            return _failed(simulation, counter, searched.failure, searched.claim, began, test)
+            return _failed(simulation, counter, searched.failure, searched.claim, began, test, shrinking)
     unreached = [name_of(claim) for claim in claims.sometimes if name_of(claim) not in counter.reached]
     return Exploration(
         failure=None,
@@ -161,9 +163,9 @@ def explore(
 
 
 def _failed(
-    simulation: Simulation, counter: _Counter, outcome: Outcome, claim: str, began: float, test: str
+    simulation: Simulation, counter: _Counter, outcome: Outcome, claim: str, began: float, test: str, shrinking: bool
 ) -> Exploration:
-    shrunk = shrink(counter.execute, outcome)
+    shrunk = shrink(counter.execute, outcome) if shrinking else Shrunk(outcome, 0, "")
     failure = shrunk.outcome.failure
     assert failure is not None
     schedule = shrunk.outcome.trace.schedule(test=test, database=simulation.database.name, violates=failure.name)

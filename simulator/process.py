@@ -37,9 +37,10 @@ class Process:
         self.name = name
         self._factory = start
         self._actors: list[Actor] = []
-        self._scopes: dict[Lane, trio.CancelScope] = {}
+        self._scopes: dict[Lane, trio.CancelScope | None] = {}  # None: not started yet
         self.app: Any = None
         self.incarnation = 0
+        self._was_up = False
         self.alive = False
         self.stopping = trio.Event()
 
@@ -73,10 +74,12 @@ class Process:
         self._start_actors()
 
     def _start_actors(self) -> None:
-        first = self.incarnation == 1
+        # Providers and people act once, when the process is up for the first time; that it starts again is nothing to
+        # them. What they find then is a redelivery's business.
+        first, self._was_up = not self._was_up, True
         for actor in self._actors:
             if isinstance(actor, Webhook):
-                if first:  # the provider delivers; that our process starts again is nothing to it
+                if first:
                     for _ in range(actor.deliveries):
                         self._deliver(actor, actor.retries, actor.after.total_seconds())
             elif isinstance(actor, Operator):
@@ -95,7 +98,8 @@ class Process:
             lane.alive = False
         self._world.database.drop_connections(self.name)
         for scope in self._scopes.values():
-            scope.cancel()
+            if scope is not None:
+                scope.cancel()
         self._conductor.trace.note(f"{self.name} dies: its open transactions are rolled back")
 
     def interrupt(self) -> None:
@@ -193,6 +197,7 @@ class Process:
     ) -> None:
         lane = self._conductor.new_lane(name, self.name, numbered=numbered)
         self._conductor.trace.processes[lane.label] = self.name
+        self._scopes[lane] = None
         context = contextvars.copy_context()
         context.run(lane_of_task.set, lane)
         context.run(self._world.nursery.start_soon, self._live, lane, program, args, on_killed)
@@ -203,10 +208,9 @@ class Process:
         conductor = self._conductor
         with trio.CancelScope() as scope:
             self._scopes[lane] = scope
-            if not lane.alive:
-                scope.cancel()
             try:
-                await program(*args)
+                if lane.alive:
+                    await program(*args)
             except (trio.Cancelled, ProcessKilled, BaseExceptionGroup) as error:
                 if lane.alive:
                     self._raised(lane, error)

@@ -31,6 +31,13 @@ class Step:
     def __str__(self) -> str:
         return f"{self.lane}: {self.point}"
 
+    @property
+    def chosen(self) -> str:
+        """The lane that was chosen: itself, or the one that a fault struck instead of letting it move."""
+        if self.lane != "fault":
+            return self.lane
+        return self.point.partition(" before ")[2].partition(": ")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:

@@ -8,19 +8,24 @@ that there is none.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from simulator.clock import RealTime
-from simulator.schedulers.base import Execute, Limits
+from simulator.schedulers.base import Execute, Limits, Options
 from simulator.schedulers.bounded import BoundedSearch
+from simulator.schedulers.planned import Plan, Planned
 from simulator.schedulers.replay import Wish
 
 if TYPE_CHECKING:
     from simulator.execution import Outcome
 
+_CHANGES_MAX = 2
+_SAMPLES_MAX = 300
 Runs = list[tuple[str, int]]
 Proposal = tuple[dict[str, int], Runs]
 
@@ -44,8 +49,8 @@ def shrink(
     execute: Execute,
     outcome: Outcome,
     *,
-    executions_max: int = 400,
-    proof_executions_max: int = 600,
+    executions_max: int = 1_000,
+    proof_executions_max: int = 1_500,
     seconds: float = 10.0,
 ) -> Shrunk:
     """Shrinks a failing execution.
@@ -59,6 +64,8 @@ def shrink(
     """
     shrinker = _Shrinker(execute, outcome, executions_max, RealTime.perf_counter() + seconds)
     shrinker.to_fixpoint()
+    if shrinker.sample_below():
+        shrinker.to_fixpoint()
     minimal = shrinker.search_below(proof_executions_max)
     return Shrunk(shrinker.best, shrinker.executions, minimal)
 
@@ -76,6 +83,28 @@ class _Shrinker:
         """Takes the first proposal that is better, and starts again from there."""
         while any(self._better(proposal) for proposal in _proposals(self.best)):
             pass
+
+    def sample_below(self) -> bool:
+        """Tries plans of one or two preemptions and no fault: a long story rarely shrinks step by step to a short one.
+
+        Returns whether one of them is better.
+        """
+        if not self.best.faults and self.best.preemptions <= 1:
+            return False
+        changes_max = _CHANGES_MAX if self.best.faults else min(_CHANGES_MAX, self.best.preemptions - 1)
+        chance = random.Random(0)
+        data = dict(self.best.trace.choices)
+        for _ in range(_SAMPLES_MAX):
+            if RealTime.perf_counter() > self._until:
+                return False
+            changes = frozenset(chance.randrange(self.best.asked) for _ in range(chance.randint(1, changes_max)))
+            plan = partial(_plan, chance.random(), changes)
+            self.executions += 1
+            outcome = self._execute(Planned(partial(_datum, data), plan))
+            if self._is_same(outcome) and outcome.cost < self.best.cost:
+                self.best = outcome
+                return True
+        return False
 
     def search_below(self, executions_max: int) -> str:
         """Looks at every schedule with fewer deviations than the best; returns why the best is minimal."""
@@ -119,6 +148,16 @@ class _Shrinker:
         return True
 
 
+def _datum(data: dict[str, int], options: Options) -> int:
+    return 0 if options.kind == "fault" else min(data.get(options.name, 0), options.count - 1)
+
+
+def _plan(chance: float, changes: frozenset[int], count: int) -> Plan:
+    order = list(range(count))
+    random.Random(chance).shuffle(order)
+    return Plan((*order, count), changes)
+
+
 def _proposals(outcome: Outcome) -> Iterator[Proposal]:
     """Simpler schedules, the most promising first."""
     choices = dict(outcome.trace.choices)
@@ -127,8 +166,10 @@ def _proposals(outcome: Outcome) -> Iterator[Proposal]:
     ]
     for name, value in choices.items():
         for simpler in sorted({0, value // 2, value - 1}):
-            if simpler < value:
+            if 0 <= simpler < value:
                 yield {**choices, name: simpler}, runs
+    for shorter in _without_much(runs):
+        yield choices, shorter
     for joined in _joined(runs):
         yield choices, joined
     for at in range(len(runs)):
@@ -136,6 +177,18 @@ def _proposals(outcome: Outcome) -> Iterator[Proposal]:
     for at, (lane, count) in enumerate(runs):
         if count > 1:
             yield choices, [*runs[:at], (lane, count // 2), *runs[at + 1 :]]
+
+
+def _without_much(runs: Runs) -> Iterator[Runs]:
+    """Large pieces go first: nothing after a prefix, then without a piece in the middle, halving the size."""
+    size = len(runs)
+    for kept in (size // 4, size // 2, 3 * size // 4):
+        yield runs[:kept]
+    piece = size // 2
+    while piece > 1:
+        for at in range(0, size, piece):
+            yield runs[:at] + runs[at + piece :]
+        piece //= 2
 
 
 def _joined(runs: Runs) -> Iterator[Runs]:

@@ -49,6 +49,7 @@ class Trace:
         detailed: whether doors should record what they did.
         accesses: what the door did in a step, by the step's index; only when detailed.
         notes: what a scenario, a stand-in or an actor had to say in a step.
+        switches: the indices of the steps that were preemptions.
         violated_at: the number of steps after which a claim was found violated.
     """
 
@@ -58,6 +59,7 @@ class Trace:
     accesses: dict[int, list[Access]] = field(default_factory=dict)
     notes: dict[int, list[str]] = field(default_factory=dict)
     processes: dict[str, str] = field(default_factory=dict)
+    switches: list[int] = field(default_factory=list)
     violated_at: int | None = None
 
     def record(self, access: Access) -> None:

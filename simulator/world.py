@@ -53,7 +53,6 @@ class World:
         self._launched = 0
         self.quiesced = False
         self.nursery: trio.Nursery
-        self.error: SimulatorError | None = None
 
     # What scenarios say ------------------------------------------------------------------------------------
 
@@ -112,12 +111,24 @@ class World:
             process.launch()
         self._launched = len(self._processes)
         await self.conductor.until_quiet()
-        if self.conductor.failure is not None or self.error is not None:
+        if self.conductor.failure is not None or self.conductor.error is not None:
             raise Stopped
 
     async def point(self, what: str, footprint: object = None) -> None:
         """Announces an operation that goes through no door (a look at shared memory): others may move before it."""
         await self.conductor.point("memory", what, footprint)
+
+    async def call(self, what: str, effect: Callable[[], T]) -> T:
+        """Calls a remote service: its effect and its reply are two points, and a process may die between them.
+
+        Args:
+            what: the call, as schedules name it.
+            effect: what happens there; it sees whatever others did there before.
+        """
+        await self.conductor.point("call", what)
+        answer = effect()
+        await self.conductor.point("reply", f"reply to {what}")
+        return answer
 
     def note(self, text: str) -> None:
         """Adds a remark to the current step, for the report."""
@@ -131,9 +142,7 @@ class World:
 
     def abort(self, error: SimulatorError) -> None:
         """Ends the execution with an error that is no finding."""
-        if self.error is None:
-            self.error = error
-        self.conductor.wake_body()
+        self.conductor.abort(error)
 
     def redeliver(self, process: Process, hook: Any, retries: int) -> None:
         """The provider will try again."""

@@ -9,22 +9,28 @@ Three kinds of moments:
   process has other lanes that can move it is a choice among those, since processes share nothing but what we simulate.
 * Nobody can move: time jumps to the next timer; without one the world is quiet, or somebody waits for ever.
 
-Code that belongs to no process (the scenario's own body, supervisors of faults) moves at once and takes no part.
+Code that belongs to no process (the scenario's own body, supervisors of faults) moves at once and takes no part. So
+does what is left of a process that was killed: it unwinds, and every door is closed to it.
+
+Every way to go round in circles has a bound: ``steps_max`` for steps, ``_SILENT_MAX`` for moves that are no steps,
+``_UNWINDING_STEPS_MAX`` for clean-up, and real seconds for a body that waits for something real.
 """
 
 from __future__ import annotations
 
 import contextvars
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from simulator.clock import RealTime
 from simulator.errors import ProcessKilled, SimulatorError
 from simulator.oracles import Failure, never_ends, waits_for_ever
 from simulator.runtime.callsite import calling_code, describe, is_users
+from simulator.runtime.trio_control import throw_into
 from simulator.schedulers.base import Lane, Options, Scheduler
 
 if TYPE_CHECKING:
@@ -34,7 +40,10 @@ if TYPE_CHECKING:
 
 CLOCK = "clock"
 FAULT = "fault"
+_SILENT_MAX = 10_000  # as many as an execution has steps by default; tens of milliseconds
 _UNWINDING_STEPS_MAX = 10_000
+_THROWS_MAX = 3
+_REAL_WAIT_MAX_S = 10.0  # a scenario's body may use a thread or a socket, which answers in milliseconds
 
 lane_of_task: contextvars.ContextVar[Lane | None] = contextvars.ContextVar("lane_of_task", default=None)
 
@@ -46,6 +55,7 @@ class Conductor:
         current: the lane that is moving now; None while code outside every process runs.
         trace: the record of this execution.
         failure: why this execution failed; None so far.
+        error: what stopped this execution and is no finding; None so far.
     """
 
     def __init__(self, loop: TrioLoop, clock: Clock) -> None:
@@ -54,6 +64,7 @@ class Conductor:
         self.current: Lane | None = None
         self.check_commit: Callable[[], None] = lambda: None
         self.check_every_step = False
+        self.cancel_body: Callable[[], None] = lambda: None
         self.killed = False
 
     def begin(
@@ -63,14 +74,17 @@ class Conductor:
         self.scheduler = scheduler
         self.trace = trace
         self.failure: Failure | None = None
+        self.error: BaseException | None = None
         self.committed = False
         self.preemptions = 0
+        self.asked = 0
         self.early_timers = 0
         self._steps_max = steps_max
         self._early_timers_max = early_timers_max
         self._latency_bound_s = latency_bound_s
         self._lanes: dict[trio.lowlevel.Task, Lane] = {}
         self._tasks: dict[Lane, trio.lowlevel.Task] = {}
+        self._taken: set[Lane] = set()
         self._labels: dict[str, int] = {}
         self._new: list[Lane] = []
         self._paused: dict[str, bool] = {}
@@ -79,7 +93,9 @@ class Conductor:
         self._last: Lane | None = None
         self._body: trio.lowlevel.Task | None = None
         self._seq = 0
+        self._silent = 0
         self._unwinding = 0
+        self._waits_since: float | None = None
         self.pending = 0
         self.current = None
         self.killed = False
@@ -105,7 +121,11 @@ class Conductor:
         lane.footprint = footprint
         lane.since_s = self._clock.now_s
         lane.point = what
-        await trio.lowlevel.checkpoint()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled:
+            self.trace.note("cancelled before it was done")
+            raise
         self.ensure_alive(lane)
 
     def ensure_alive(self, lane: Lane | None) -> None:
@@ -131,14 +151,26 @@ class Conductor:
         return lane
 
     def lane_ended(self, lane: Lane) -> None:
-        """An actor's program has ended."""
-        self.pending -= 1
+        """An actor's program has ended; what was killed has ended before."""
+        if lane.alive:
+            self.pending -= 1
         task = self._tasks.pop(lane, None)
         if task is not None:
             del self._lanes[task]
 
+    def kill(self, process: str, lanes: Iterable[Lane]) -> None:
+        """Closes every door to a process's lanes and to the tasks that they started; nobody waits for them any more."""
+        for lane in lanes:
+            lane.alive = False
+            self.pending -= 1
+        for lane in self._tasks:
+            if lane.process == process:
+                lane.alive = False
+        self.pause(process, paused=False)
+
     def at_moment(self, process: str, moment: int, name: str, strike: Callable[[], None]) -> None:
-        """Plans a fault: it strikes instead of the ``moment``-th step of a process, counted from 1."""
+        """Plans a fault: it strikes instead of the ``moment``-th step that a process makes from now on."""
+        moment += self.moved.get(process, 0)
         self._moments.setdefault(process, []).append((moment, name, strike))
 
     def pause(self, process: str, *, paused: bool) -> None:
@@ -149,7 +181,18 @@ class Conductor:
         """Ends the execution; the first failure counts."""
         if self.failure is None:
             self.failure = failure
-            self.wake_body()
+            self._stop()
+
+    def abort(self, error: BaseException) -> None:
+        """Ends the execution with an error that is no finding; the first one counts."""
+        if self.error is None:
+            self.error = error
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._body is None:  # it is not in quiesce(): wherever it waits, it need not wait any longer
+            self.cancel_body()
+        self.wake_body()
 
     def steps_of(self, process: str) -> int:
         """How many steps a process has made."""
@@ -171,7 +214,7 @@ class Conductor:
             SimulatorError: the answer is no index.
         """
         index = self.scheduler.choose(options)
-        if not 0 <= index < options.count:
+        if not isinstance(index, int) or not 0 <= index < options.count:
             name = type(self.scheduler).__name__
             raise SimulatorError(f"the scheduler {name} answered {index!r} where 0 to {options.count - 1} was possible")
         return index
@@ -182,7 +225,7 @@ class Conductor:
         """Lets the actors move until none of them can ever move again, or the execution failed."""
         self.scheduler.start(list(self._new))
         self._new.clear()
-        if self.failure is None:
+        if self.failure is None and self.error is None:
             self._body = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.SUCCEEDED)
             self._body = None
@@ -206,11 +249,23 @@ class Conductor:
     def pick(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
         """Chooses the next step (see the module's docstring)."""
         self.current = None
+        try:
+            return self._unwind(batch) if self.killed else self._pick(batch)
+        except BaseException as error:  # the loop would not survive it
+            if self.killed or self.error is not None:
+                raise
+            self.abort(error)
+            return None
+
+    def _pick(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
         if self.committed:
             self.committed = False
             self.check_commit()
-        if self.killed:
-            return self._unwind(batch)
+            if self.failure is not None:
+                return None  # the body is told first: nothing more is to happen
+        self._silent += 1
+        if self._silent > _SILENT_MAX and batch:
+            self._goes_round(batch[0])
         lanes = self._lanes
         ready: list[Lane] = []
         unannounced: Lane | None = None
@@ -242,10 +297,12 @@ class Conductor:
             ready.remove(last)  # type: ignore[arg-type]
             ready.insert(0, last)  # type: ignore[arg-type]
         deadline = self._early_deadline(ready) if may_fire else math.inf
-        if deadline < math.inf:
+        early = deadline < math.inf
+        if early:
             ready.append(self._clock_lane(deadline))
         index = 0
         if len(ready) > 1:
+            self.asked += 1
             index = self.choose(
                 Options(
                     "schedule",
@@ -255,12 +312,12 @@ class Conductor:
                     continues=continues,
                 )
             )
-            if index and continues:
+            if early and index == len(ready) - 1:
+                return self._fire_early(ready[index], deadline)
+            if index and continues and ready[index].kind != "time":
                 self.preemptions += 1
-        lane = ready[index]
-        if lane.kind == "time":
-            return self._fire_early(lane, deadline)
-        return self._move(lane)
+                self.trace.switches.append(len(self.trace.steps))
+        return self._move(ready[index])
 
     def _move(self, lane: Lane) -> trio.lowlevel.Task | None:
         process = lane.process
@@ -273,7 +330,8 @@ class Conductor:
         if len(steps) > self._steps_max:
             self.fail(never_ends(steps, self._steps_max))
             return None
-        lane.point = None
+        lane.point = lane.footprint = None
+        self._silent = 0
         self._last = self.current = lane
         self.committed = self.check_every_step
         return self._tasks[lane]
@@ -283,7 +341,7 @@ class Conductor:
         for index, (moment, name, strike) in enumerate(planned):
             if moment == moved:
                 del planned[index]
-                self.trace.steps.append((FAULT, f"{name} before {lane.label} {lane.point}", self._clock.now_s))
+                self.trace.steps.append((FAULT, f"{name} before {lane.label}: {lane.point or 'goes on'}", self._clock.now_s))
                 strike()
                 return True
         return False
@@ -311,12 +369,42 @@ class Conductor:
 
     def _idle(self) -> None:
         deadline = self._loop.next_deadline()
-        if self.pending == 0:
+        if self.pending == 0 and self._body is not None:
             self.wake_body()
         elif deadline < math.inf:
             self._clock.move_to(deadline)
-        else:
+        elif self.pending:
             self.fail(waits_for_ever(self.waiting()))
+        else:
+            self._wait_for_real()
+
+    def _wait_for_real(self) -> None:
+        """The scenario's body waits outside of ``quiesce``: a thread or a socket may still answer, so look again."""
+        now_s = RealTime.perf_counter()
+        self._silent = 0
+        if self._waits_since is None:
+            self._waits_since = now_s
+        elif now_s - self._waits_since > _REAL_WAIT_MAX_S:
+            raise SimulatorError(
+                f"the scenario's own body has waited for {_REAL_WAIT_MAX_S:.0f} real seconds outside of "
+                "world.quiesce(), and nobody is left who could do what it waits for"
+            )
+
+    def _goes_round(self, task: trio.lowlevel.Task) -> None:
+        """Somebody moves and moves and never comes to a point: neither ``steps_max`` nor a scheduler can stop it."""
+        self._silent = 0
+        lane = self._lanes.get(task)
+        if lane is None:
+            raise SimulatorError(f"code outside every process (the scenario's own body) went on {_SILENT_MAX} times")
+        if not lane.alive:
+            throw_into(task, ProcessKilled())
+            self._unwinding += 1
+            if self._unwinding > _THROWS_MAX:
+                raise SimulatorError(f"{lane.label} was killed, and its clean-up goes on for ever")
+            return
+        reason = f"{lane.label} went on {_SILENT_MAX} times without coming to a point (a loop that sleeps or waits)"
+        where = [line for line in self.waiting() if line.startswith(f"{lane.label} (")]
+        self.fail(Failure("ends_within_the_step_limit", reason, tuple(where), "endless"))
 
     def _unwind(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
         self._unwinding += 1
@@ -327,36 +415,46 @@ class Conductor:
             deadline = self._loop.next_deadline()
             if deadline < math.inf:  # clean-up that sleeps
                 self._clock.move_to(deadline)
+            else:  # clean-up that waits, shielded, for what never comes
+                for task in self._lanes:
+                    throw_into(task, ProcessKilled())
             return None
-        self.current = self._lanes.get(batch[0]) or self._adopt(batch[0])
+        task = batch[0]
+        self.current = self._lanes.get(task) or self._adopt(task)
         if self.current is not None:
             self.current.alive = False
-        return batch[0]
+            if self._unwinding > _UNWINDING_STEPS_MAX // 2:
+                throw_into(task, ProcessKilled())
+        return task
 
     def _adopt(self, task: trio.lowlevel.Task) -> Lane | None:
         lane: Lane | None = task.context.get(lane_of_task)
         if lane is None:
             return None
-        if lane in self._tasks:  # a task that an actor started: a lane of its own, in the same process
+        if lane in self._taken:  # a task that an actor started: a lane of its own, in the same process
             lane.children += 1
             self._seq += 1
             parent = lane
             lane = Lane(f"{parent.label}.{parent.children}", parent.process, self._seq)
             lane.alive = parent.alive
             task.context.run(lane_of_task.set, lane)
+        self._taken.add(lane)
         self._lanes[task] = lane
         self._tasks[lane] = task
         return lane
 
     def waiting(self) -> list[str]:
-        """Who waits for what, a line per lane that has not ended."""
+        """Who waits for what, a line per living lane that has not ended."""
         lines = []
         for lane, task in self._tasks.items():
             frames = [frame for frame, _line in task.iter_await_frames()]
-            site = next((describe(frame) for frame in reversed(frames) if is_users(frame)), None)
-            what = lane.waits_for or (f"{frames[-1].f_code.co_qualname}()" if frames else "nothing we can see")
-            where = f" at {site}\n      {site.text}" if site else ""
-            lines.append(f"{lane.label} ({lane.process}) waits for {what}{where}")
+            if lane.alive and frames:
+                users = max((index for index, frame in enumerate(frames) if is_users(frame)), default=-1)
+                called = frames[users + 1].f_code.co_qualname if users + 1 < len(frames) else "nothing we can see"
+                what = lane.waits_for or f"{called}()"
+                site = describe(frames[users]) if users >= 0 else None
+                where = f" at {site}\n      {site.text}" if site else ""
+                lines.append(f"{lane.label} ({lane.process}) waits for {what}{where}")
         return lines
 
     def call_site(self) -> Any:

@@ -2,7 +2,12 @@
 
 Threads, sockets, child processes and real sleeps are seen through CPython's audit events, which fire however the
 caller got hold of the function (``from time import sleep`` included). An audit hook cannot be removed, so one is
-installed per interpreter, and it answers at once when no lane of a world is moving.
+installed per interpreter, and it answers at once when no lane of a world is moving. Other threads than the one that
+explores (a server beside the test, a plugin's timer) are none of our business.
+
+Not seen, because nothing announces it: work handed to a thread that was started before the exploration (a warm
+``concurrent.futures`` pool; trio's own idle threads are known and fenced), a wait for a ``threading.Event`` and the like,
+and traffic on a socket that was connected before.
 """
 
 from __future__ import annotations
@@ -11,31 +16,41 @@ import hashlib
 import os
 import random
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
-import trio
-
 from simulator.errors import EscapedSimulation
 from simulator.runtime.callsite import calling_code
+from simulator.runtime.trio_control import THREADS
 
+_THREAD = ("a thread", "run the code as an actor or a task of its own")
+_SOCKET = ("a socket", "reach other services through the world's network or a stand-in")
+_LOOK_UP = ("a name look-up", "reach other services through the world's network or a stand-in")
+_CHILD = ("a child process", "simulate what it does")
 _FENCED = {
-    "_thread.start_new_thread": ("a thread", "run the code as an actor or a task of its own"),
-    "_thread.start_joinable_thread": ("a thread", "run the code as an actor or a task of its own"),
-    "socket.__new__": ("a socket", "reach other services through the world's network or a stand-in"),
-    "socket.connect": ("a socket", "reach other services through the world's network or a stand-in"),
-    "socket.bind": ("a socket", "reach other services through the world's network or a stand-in"),
-    "socket.getaddrinfo": ("a name look-up", "reach other services through the world's network or a stand-in"),
+    "_thread.start_new_thread": _THREAD,
+    "_thread.start_joinable_thread": _THREAD,
+    "socket.__new__": _SOCKET,
+    "socket.connect": _SOCKET,
+    "socket.bind": _SOCKET,
+    "socket.getaddrinfo": _LOOK_UP,
+    "socket.gethostbyname": _LOOK_UP,
+    "socket.gethostbyaddr": _LOOK_UP,
+    "socket.getnameinfo": _LOOK_UP,
     "time.sleep": ("a real sleep", "use trio.sleep, which takes no real time in a world"),
-    "subprocess.Popen": ("a child process", "simulate what it does"),
-    "os.system": ("a child process", "simulate what it does"),
-    "os.fork": ("a child process", "simulate what it does"),
-    "os.posix_spawn": ("a child process", "simulate what it does"),
+    "subprocess.Popen": _CHILD,
+    "os.system": _CHILD,
+    "os.fork": _CHILD,
+    "os.forkpty": _CHILD,
+    "os.exec": _CHILD,
+    "os.posix_spawn": _CHILD,
 }
 
 _Watch = Callable[[], "str | None"]
 _watch: _Watch | None = None  # tells which lane is moving now; None while no world is alive
 _report: Callable[[EscapedSimulation], None] | None = None
+_thread = 0  # the one that explores
 _hooked = False
 
 
@@ -43,7 +58,7 @@ def _audit(event: str, _args: tuple[Any, ...]) -> None:
     if _watch is None:
         return
     fenced = _FENCED.get(event)
-    if fenced is not None and (lane := _watch()) is not None:
+    if fenced is not None and threading.get_ident() == _thread and (lane := _watch()) is not None:
         _refuse(lane, *fenced)
 
 
@@ -57,28 +72,41 @@ def _refuse(lane: str, what: str, instead: str) -> None:
 
 
 class Fences:
-    """Installed while an exploration runs; guards only while a lane of a world is moving."""
+    """Installed while an exploration runs; guards only while a lane of a world is moving, in the thread that explores.
+
+    Chance is seeded for a whole execution, the scenario's own body included. Bytes (``os.urandom``, and so ``uuid4``,
+    ``secrets`` and generators that seed themselves) come from a stream per lane: what one actor draws does not depend
+    on when the others drew. The module ``random`` has one state, as it has in life, and it starts anew.
+    """
 
     def __init__(self, watch: _Watch, report: Callable[[EscapedSimulation], None]) -> None:
         self._watch = watch
         self._report = report
         self._undo: list[tuple[Any, str, Any]] = []
         self._drawn: dict[str, int] = {}
-        self._seed = b""
+        self._executing = False
         self._outside_state = random.getstate()
         self._inside_state = random.Random(0).getstate()
 
     def install(self) -> None:
         """Puts the fences up."""
-        global _watch, _report, _hooked  # noqa: PLW0603 - one audit hook per interpreter
+        global _watch, _report, _thread, _hooked  # noqa: PLW0603 - one audit hook per interpreter
         if not _hooked:
             sys.addaudithook(_audit)
             _hooked = True
-        _watch, _report = self._watch, self._report
+        _watch, _report, _thread = self._watch, self._report, threading.get_ident()
         self._outside_state = random.getstate()
-        self._replace(os, "urandom", self._urandom)
-        self._replace(random, "_urandom", self._urandom)  # SystemRandom, and so secrets, kept a reference of its own
-        self._replace(trio.to_thread, "run_sync", self._refuse_thread)  # trio may reuse a thread that already runs
+        self._real_urandom = os.urandom
+        for module in list(sys.modules.values()):  # whoever said `from os import urandom` has a reference of its own
+            for name in ("urandom", "_urandom"):
+                if getattr(module, "__dict__", {}).get(name) is self._real_urandom:
+                    self._replace(module, name, self._urandom)
+        self._real_seed = random.Random.seed
+        self._replace(random.Random, "seed", lambda generator, a=None, version=2: self._reseed(generator, a, version))
+        self._replace(random, "seed", self._seed_module)
+        # trio may hand work to an idle thread that it has already, which no audit event tells of.
+        self._real_start = THREADS.start_thread_soon
+        self._replace(THREADS, "start_thread_soon", self._start_thread)
 
     def remove(self) -> None:
         """Takes the fences down and gives chance back."""
@@ -93,26 +121,34 @@ class Fences:
         """Makes chance start anew: every execution draws the same numbers in the same places."""
         self._drawn.clear()
         random.setstate(self._inside_state)
+        self._executing = True
+
+    def end(self) -> None:
+        """The execution is over: bytes are real again."""
+        self._executing = False
 
     def _replace(self, owner: Any, name: str, value: Any) -> None:
-        self._undo.append((owner, name, getattr(owner, name)))
+        self._undo.append((owner, name, owner.__dict__[name]))
         setattr(owner, name, value)
 
     def _urandom(self, size: int, /) -> bytes:
-        lane = self._watch()
-        if lane is None:
-            real = self._undo[0][2]
-            return real(size)  # type: ignore[no-any-return]
-        # A stream per lane: what one actor draws does not depend on when the others drew.
+        if not self._executing or threading.get_ident() != _thread:
+            return self._real_urandom(size)
+        lane = self._watch() or ""
         number = self._drawn.get(lane, 0)
         self._drawn[lane] = number + 1
-        block = hashlib.shake_128(f"{lane}/{number}".encode())
-        return block.digest(size)
+        return hashlib.shake_128(f"{lane}/{number}".encode()).digest(size)
 
-    async def _refuse_thread(self, *args: Any, **kwargs: Any) -> Any:
-        lane = self._watch()
-        if lane is None:
-            real = next(value for owner, name, value in self._undo if owner is trio.to_thread and name == "run_sync")
-            return await real(*args, **kwargs)
-        _refuse(lane, *_FENCED["_thread.start_new_thread"])
-        return None
+    def _reseed(self, generator: random.Random, a: Any, version: int) -> None:
+        if a is None and self._executing:  # C code would ask the operating system
+            a = int.from_bytes(self._urandom(32), "big")
+        self._real_seed(generator, a, version)
+
+    def _seed_module(self, a: Any = None, version: int = 2) -> None:
+        generator = random.seed.__self__ if isinstance(random.seed, MethodType) else None
+        self._reseed(generator, a, version)  # type: ignore[arg-type]
+
+    def _start_thread(self, cache: Any, *args: Any, **kwargs: Any) -> None:
+        if threading.get_ident() == _thread and (lane := self._watch()) is not None:
+            _refuse(lane, *_THREAD)
+        self._real_start(cache, *args, **kwargs)

@@ -13,15 +13,18 @@ which Hypothesis cannot call.
 
 from __future__ import annotations
 
+import contextvars
 import random
+import signal
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from types import FrameType
+from typing import Any, NoReturn, Protocol
 
 import trio
 import trio._core._run as trio_run
 from greenlet import getcurrent, greenlet
 
-from simulator.errors import UnsupportedTrio
+from simulator.errors import SimulatorError, UnsupportedTrio
 
 KNOWN_TO_WORK = "0.30 to 0.35"
 
@@ -57,19 +60,37 @@ class TrioLoop:
     """A trio loop that stands still between jobs.
 
     Rules for its users: call ``run`` and ``close`` from the thread that made it; while it is open, no other
-    ``trio.run`` can start in this thread (trio says so itself).
+    ``trio.run`` can start in this thread (trio says so itself). A job that raises leaves the loop usable; a picker
+    that raises does not: only ``close`` may follow.
+
+    Raises:
+        UnsupportedTrio: the installed trio cannot be controlled.
+        SimulatorError: this thread is inside a ``trio.run`` already.
     """
 
     def __init__(self, clock: trio.abc.Clock) -> None:
         _probe_once()
+        if _inside_a_run():
+            raise SimulatorError(
+                "an exploration cannot start inside a running trio loop: call it from a plain function, not from an "
+                "async one (under pytest-trio's trio_mode every async test runs inside a loop)"
+            )
         self._chooser = _Chooser()
+        self._clock = clock
+        self._running = False
         self._patched = (trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r)
         self._caller = getcurrent()
         self._loop = greenlet(self._serve)
+        self._loop.gr_context = contextvars.copy_context()  # or the scenario would see none of the caller's variables
         trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
         trio_run._r = self._chooser
-        self._clock = clock
-        self._loop.switch()
+        try:
+            self._interrupts = _Interrupts(self._is_running)
+            self._loop.switch()
+            self._interrupts.share()
+        except BaseException:
+            self._restore()
+            raise
 
     def run(self, job: Callable[[], Awaitable[Any]], picker: Picker) -> Any:
         """Runs one job to its end under the picker's control and returns what it returned.
@@ -79,13 +100,22 @@ class TrioLoop:
             picker: asked before every step of every task until the job is done.
 
         Raises:
-            Whatever the job raised.
+            Whatever the job raised, or the picker.
         """
+        if self._loop.dead:
+            raise SimulatorError("this loop has ended: it was closed, or its picker raised")
         self._caller = getcurrent()
         self._chooser.picker = picker
+        self._running = True
         try:
             done, value = self._loop.switch(job)
+        except trio.TrioInternalError as error:
+            # What a picker raises comes out of the middle of trio, which can only call it an internal error.
+            if error.__cause__ is not None:
+                raise error.__cause__ from None
+            raise
         finally:
+            self._running = False
             self._chooser.picker = None
         if not done:
             raise value
@@ -93,27 +123,92 @@ class TrioLoop:
 
     def close(self) -> None:
         """Ends the loop and gives trio its own generator back. Safe to call twice."""
-        trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r = self._patched  # type: ignore[misc]
-        if not self._loop.dead:
-            self._caller = getcurrent()
-            self._loop.switch(None)
+        try:
+            if not self._loop.dead:
+                self._caller = getcurrent()
+                self._loop.switch(None)
+        finally:
+            self._restore()
 
     def next_deadline(self) -> float:
         """The loop time, in seconds, of the earliest timer; ``inf`` when there is none."""
         return self._chooser.runner.deadlines.next_deadline()  # type: ignore[no-any-return]
+
+    def _is_running(self) -> bool:
+        return self._running
+
+    def _restore(self) -> None:
+        trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r = self._patched  # type: ignore[misc]
+        self._interrupts.restore()
 
     def _serve(self) -> None:
         trio.run(self._main, clock=self._clock)
 
     async def _main(self) -> None:
         self._chooser.runner = trio_run.GLOBAL_RUN_CONTEXT.runner
+        task = trio.lowlevel.current_task()
+        fresh = task.context.copy()
         job = self._caller.switch()
         while job is not None:
             try:
                 answer = (True, await job())
             except BaseException as error:  # noqa: BLE001 - everything goes to the caller, Ctrl-C included
                 answer = (False, error)
+            if task.context != fresh:  # what a job left in context variables is not for the next one
+                task.context = fresh.copy()
+                await trio.lowlevel.cancel_shielded_checkpoint()  # a task's context changes between two of its steps
             job = self._caller.switch(answer)
+
+
+class _Interrupts:
+    """Shares SIGINT between trio and the caller, whose code runs while trio stands still.
+
+    trio's handler takes Ctrl-C during the caller's code for one during its own and keeps it until a task waits. So
+    while no job runs, the handler that was there before gets it, and the caller's code is interrupted where it is.
+    In other threads than the main one, trio installs none, and neither do we.
+    """
+
+    def __init__(self, is_running: Callable[[], bool]) -> None:
+        self._is_running = is_running
+        self._before = signal.getsignal(signal.SIGINT)
+        self._trios: Any = None
+
+    def share(self) -> None:
+        """To be called when trio has started."""
+        trios = signal.getsignal(signal.SIGINT)
+        if trios is not self._before:
+            self._trios = trios
+            signal.signal(signal.SIGINT, self._handle)
+
+    def restore(self) -> None:
+        """To be called when trio has ended."""
+        if self._trios is not None and signal.getsignal(signal.SIGINT) == self._handle:
+            signal.signal(signal.SIGINT, self._before)
+        self._trios = None
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        handler = self._trios if self._is_running() else self._before
+        if callable(handler):
+            handler(number, frame)
+
+
+def throw_into(task: trio.lowlevel.Task, error: BaseException) -> None:
+    """Makes a task go on with an error, whatever it waits for and however it is shielded.
+
+    Only for unwinding an execution that is over: nothing else gets code out of a shielded wait for what never comes.
+    """
+    if task._next_send_fn is not None:  # it was about to go on
+        task._next_send_fn, task._next_send = task.coro.throw, error
+    elif task._abort_func is not None:
+        task._attempt_abort(lambda: _raise(error))
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
+def _inside_a_run() -> bool:
+    return hasattr(trio_run.GLOBAL_RUN_CONTEXT, "runner")
 
 
 class VirtualTime(trio.abc.Clock):
@@ -134,6 +229,7 @@ class VirtualTime(trio.abc.Clock):
         return 0.0
 
 
+_PRIVATE = ("_ALLOW_DETERMINISTIC_SCHEDULING", "_r", "GLOBAL_RUN_CONTEXT")
 _probed = False
 
 
@@ -146,21 +242,24 @@ def _probe_once() -> None:
     global _probed  # noqa: PLW0603 - one fact about this interpreter
     if _probed:
         return
-    _probed = True
+    missing = [name for name in _PRIVATE if not hasattr(trio_run, name)]
+    if missing:
+        raise UnsupportedTrio(_probe_message(f"trio._core._run has no {' and no '.join(missing)}"))
+    if _inside_a_run():
+        return  # whoever asks cannot start a loop anyway
     expected, seen = "abababba", ""
+    _probed = True  # the probe makes a loop of its own
     try:
         seen = _probe(expected)
-    except UnsupportedTrio:
-        raise
     except Exception as error:  # noqa: BLE001 - a private name may be gone in any way
+        _probed = False
         raise UnsupportedTrio(_probe_message(repr(error))) from error
     if seen != expected:
+        _probed = False
         raise UnsupportedTrio(_probe_message(f"the steps ran as {seen!r} where {expected!r} was chosen"))
 
 
 def _probe(wanted: str) -> str:
-    if not hasattr(trio_run, "_ALLOW_DETERMINISTIC_SCHEDULING") or not hasattr(trio_run, "_r"):
-        raise UnsupportedTrio(_probe_message("trio._core._run has no _ALLOW_DETERMINISTIC_SCHEDULING or no _r"))
     seen: list[str] = []
 
     async def steps(name: str) -> None:
@@ -176,6 +275,9 @@ def _probe(wanted: str) -> str:
             return ours.get(wanted[len(seen)], batch[0])
 
     async def both() -> None:
+        task = trio.lowlevel.current_task()
+        assert loop.next_deadline() > 0
+        assert all(hasattr(task, name) for name in ("_next_send_fn", "_abort_func", "_attempt_abort"))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(steps, "a", name="probe-a")
             nursery.start_soon(steps, "b", name="probe-b")

@@ -9,12 +9,26 @@ of finding bugs", ASPLOS 2010.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from simulator.schedulers.base import Lane, Options
 
-AskIndex = Callable[[Options], int]
-AskPlan = Callable[[int], "tuple[Sequence[int], Iterable[int]]"]
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How an execution is to be scheduled.
+
+    Attributes:
+        order: indices of the actors, the first of them moves first; their number stands for the clock.
+        changes: counts of schedule choices, from 0, at which whoever would move goes to the end.
+        walk: 0, or a seed: then everybody is as likely to move as everybody else, at every choice.
+    """
+
+    order: tuple[int, ...]
+    changes: frozenset[int]
+    walk: int = 0
 
 
 class Planned:
@@ -22,17 +36,17 @@ class Planned:
 
     Args:
         ask_index: answers data and faults.
-        ask_plan: given the number of actors, returns their order (indices, first moves first; the number itself stands
-            for the clock) and the change points (counts of schedule choices, from 0).
+        ask_plan: given the number of actors, returns the plan.
     """
 
-    def __init__(self, ask_index: AskIndex, ask_plan: AskPlan) -> None:
+    def __init__(self, ask_index: Callable[[Options], int], ask_plan: Callable[[int], Plan]) -> None:
         self._ask_index = ask_index
         self._ask_plan = ask_plan
         self._rank: dict[int, int] = {}
         self._changes: frozenset[int] = frozenset()
         self._clock_rank = 0
         self._asked = 0
+        self._walk: random.Random | None = None
         self._started = False
 
     def start(self, lanes: Sequence[Lane]) -> None:
@@ -40,18 +54,21 @@ class Planned:
         if self._started:
             return
         self._started = True
-        order, changes = self._ask_plan(len(lanes))
-        for rank, index in enumerate(order):
+        plan = self._ask_plan(len(lanes))
+        for rank, index in enumerate(plan.order):
             if index == len(lanes):
                 self._clock_rank = rank
             else:
                 self._rank[lanes[index].seq] = rank
-        self._changes = frozenset(changes)
+        self._changes = plan.changes
+        self._walk = random.Random(plan.walk) if plan.walk else None
 
     def choose(self, options: Options) -> int:
         """The first in the order that can move, unless this is a change point."""
         if options.kind != "schedule":
             return self._ask_index(options)
+        if self._walk is not None:
+            return int(self._walk.random() * options.count)
         index = self._first(options.lanes)
         if self._asked in self._changes:
             self._to_the_end(options.lanes[index])

@@ -36,7 +36,7 @@ class Replay:
             return 0
         wish = self._steps[options.step]
         for index, lane in enumerate(options.lanes):
-            if lane.label == wish.lane:
+            if lane.label == wish.chosen:
                 return index
         self._drifted(options.step, wish, ", ".join(f"{lane.label}: {lane.point}" for lane in options.lanes))
         return 0

@@ -1,1 +1,1 @@
-"""Subscription #224, 2026-01-08: one 30-day payment, extended twice."""
+"""Incident: one payment of 2026-01-08 extended subscription #224 twice."""

@@ -1,0 +1,49 @@
+"""Placeholders, from one notation into another. Nothing else about SQL's text is known here."""
+
+from __future__ import annotations
+
+import re
+
+_PSYCOPGS = re.compile(r"%(?:\((?P<name>[^)]+)\))?(?P<kind>[sbt%])")
+# What may hold a question mark that is none: strings, quoted names, comments. PostgreSQL's operators ?| and ?& too.
+_QUESTIONS = re.compile(
+    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$|%|\?\?|\?[|&]|\?""", re.DOTALL
+)
+
+
+def numbered(sql: str) -> str:
+    """psycopg's placeholders (``%s``, ``%(name)s``) as PostgreSQL's own (``$1``); ``%%`` becomes ``%``."""
+    count = 0
+
+    def replace(match: re.Match[str]) -> str:
+        nonlocal count
+        if match["kind"] == "%":
+            return "%"
+        count += 1
+        return f"${count}"
+
+    return _PSYCOPGS.sub(replace, sql)
+
+
+def question_marks(sql: str, count: int) -> str:
+    """``?`` as psycopg's ``%s``. A question mark that is an operator is written ``??`` where there are parameters.
+
+    Raises:
+        ValueError: there are more or fewer question marks than parameters.
+    """
+    if not count:
+        return sql
+    found = 0
+
+    def replace(match: re.Match[str]) -> str:
+        nonlocal found
+        text = match[0]
+        if text == "?":
+            found += 1
+            return "%s"
+        return "?" if text == "??" else text.replace("%", "%%")
+
+    translated = _QUESTIONS.sub(replace, sql)
+    if found != count:
+        raise ValueError(f"{count} parameters for {found} question marks in: {sql}")
+    return translated

@@ -1,0 +1,296 @@
+"""Statements in flight, and who waits for whose lock: when a statement is blocked, nobody's clock has a say in it.
+
+The hard part of this door. A statement runs in a server process that we cannot step, so after each one we wait, for
+real, until the world stands still: every statement in flight is either answered or waits for a lock. Only then does a
+lane go on. How long that took is forgotten; *that* it is so is all that counts. It is PostgreSQL's own isolation
+tester's way (``src/test/isolation/isolationtester.c``), with two differences: a lane that got its lock waits to be
+chosen before it goes on, and a circle of waiting lanes is ours to break (the server's own detector is put to sleep,
+because it goes by a timer).
+
+Why "stands still" is not a matter of luck:
+
+* A reply comes after the locks were given back, and giving back a lock grants it to the next in the same breath. So
+  once a reply has been read, whoever waited for it no longer counts as waiting.
+* ``pg_locks`` is one consistent look at all locks. If every statement without a reply waits in one such look, then at
+  that moment no server process was running anything, and nothing can change until we send something.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import trio
+from psycopg.pq import DiagnosticField
+from psycopg.waiting import Ready, Wait
+
+from simulator.errors import DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from simulator.clock import Clock
+    from simulator.database.postgresql_connection import Operation, SimulatedConnection
+    from simulator.runtime.conductor import Conductor
+    from simulator.schedulers.base import Lane
+
+# How long poll() may sleep before we ask whether it is a lock that takes so long. Asking costs 0.1 ms, most statements
+# are answered within it, and the only thing that depends on these numbers is how fast we are.
+FIRST_LOOK_MS = 1
+NEXT_LOOK_MS = 5
+LOOKS_MAX = 12_000  # a minute; counted, because time.monotonic() stands still in a world
+
+_ONE = "SELECT %s::int AS pid, pg_blocking_pids(%s) AS blockers"
+_ALL = "SELECT pid, pg_blocking_pids(pid) AS blockers FROM pg_locks WHERE NOT granted"
+_EVENTS = {Wait.R: select.POLLIN, Wait.W: select.POLLOUT, Wait.RW: select.POLLIN | select.POLLOUT}
+
+Edges = dict[int, list[int]]
+
+
+class InFlight:
+    """A statement whose reply has not been read to its end. It changes until it is ``done``.
+
+    Attributes:
+        connection: that it was sent on.
+        operation: what was announced.
+        done: its generator has ended: with ``value``, or with ``error``.
+        blockers: the connections that it waits for, as the server numbers them.
+        cancelled: the code that sent it has been told to give up; it will see to the rest when it moves.
+    """
+
+    __slots__ = (
+        "blockers", "cancelled", "connection", "done", "error", "generator", "lane", "operation", "poller", "task", "value", "wants"
+    )  # fmt: skip
+
+    def __init__(
+        self, connection: SimulatedConnection, generator: Generator[Any, Any, Any], wants: Wait, operation: Operation
+    ) -> None:
+        self.connection = connection
+        self.operation = operation
+        self.generator = generator
+        self.poller = connection.raw.poller
+        self.wants = wants
+        self.done = False
+        self.value: Any = None
+        self.error: Exception | None = None
+        self.blockers: list[int] = []
+        self.cancelled = False
+        self.lane: Lane | None = None
+        self.task: trio.lowlevel.Task | None = None
+
+    @property
+    def pid(self) -> int:
+        """The server process that carries it out."""
+        return self.connection.raw.pid
+
+    def advance(self, patience_ms: int = 0) -> bool:
+        """Takes in what has arrived, waiting at most so long for each piece; returns whether that was all."""
+        poller, raw = self.poller, self.connection.raw
+        while not self.done:
+            poller.register(raw.socket, _EVENTS[self.wants])
+            events = poller.poll(patience_ms)
+            if not events:
+                break
+            happened = events[0][1]
+            ready = (Ready.W if happened & select.POLLOUT else 0) | (Ready.R if happened & ~select.POLLOUT else 0)
+            try:
+                self.wants = self.generator.send(ready)
+            except StopIteration as stop:
+                self.value, self.done = stop.value, True
+            except Exception as error:  # noqa: BLE001 - the driver's verdict, for the lane that waits
+                self.error, self.done = error, True
+        return self.done
+
+
+class LockWaits:
+    """Carries statements out until they are answered or blocked, and lets blocked ones go on when they can.
+
+    Attributes:
+        parked: the blocked statements, in the order in which they were sent.
+        connections: the ones that are in use, by the server process behind them.
+        monitor: the connection that asks who is blocked.
+    """
+
+    def __init__(self, conductor: Conductor, clock: Clock, monitor: psycopg.Connection[Any]) -> None:
+        self._conductor = conductor
+        self._clock = clock
+        self.monitor = monitor
+        self.parked: list[InFlight] = []
+        self.connections: dict[int, SimulatedConnection] = {}
+
+    def carry_out(self, flight: InFlight) -> None:
+        """Waits until a statement is answered or blocked; afterwards it is ``done``, or must be parked."""
+        if flight.advance(FIRST_LOOK_MS) and not self.parked:
+            flight.connection.completed(flight)
+        else:
+            self.settle(flight)
+
+    async def park(self, flight: InFlight) -> None:
+        """Waits until a blocked statement was answered and its lane was chosen to go on.
+
+        Raises:
+            ProcessKilled: the lane's process died meanwhile.
+        """
+        conductor = self._conductor
+        flight.lane, flight.task = conductor.current, trio.lowlevel.current_task()
+        if flight.lane is not None:
+            flight.lane.waits_for = self._reason(flight)
+            conductor.trace.note(f"waits for {flight.lane.waits_for}")
+        self.parked.append(flight)
+
+        def abort(_: Callable[[], Any]) -> trio.lowlevel.Abort:
+            # Only noted: trio cancels the tasks of a scope in the order of a set, which is no order for a schedule.
+            flight.cancelled = True
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        try:
+            await trio.lowlevel.wait_task_rescheduled(abort)
+        except trio.Cancelled:
+            if flight in self.parked:
+                self.cancel(flight)
+                self.settle()
+            raise
+        finally:
+            if flight.lane is not None:
+                flight.lane.waits_for = ""
+        conductor.ensure_alive(flight.lane)
+
+    def settle(self, current: InFlight | None = None) -> None:
+        """To be called after every step that may have freed a lock: waits until the world stands still again."""
+        flights = [*self.parked, *([current] if current is not None else [])]
+        before = {flight.pid: flight.blockers for flight in self.parked}
+        edges = self._stand_still(flights)
+        # Each round ends one statement, so there are no more rounds than statements.
+        while (circle := self._circle(flights, edges, before)) is not None:
+            self._break(circle)
+            edges = self._stand_still(flights)
+        # In the order in which they were sent: the order in which replies arrived is the server's secret.
+        for flight in flights:
+            flight.blockers = edges.get(flight.pid, [])
+            if flight.done:
+                flight.connection.completed(flight)
+        for flight in [flight for flight in self.parked if flight.done]:
+            self.parked.remove(flight)
+            self._wake(flight)
+        for flight in self.parked:
+            if flight.lane is not None:
+                flight.lane.waits_for = self._reason(flight)
+
+    def cancel(self, flight: InFlight) -> None:
+        """Makes the server end a blocked statement with an error, and takes the statement out of the waiting ones."""
+        self.monitor.execute("SELECT pg_cancel_backend(%s)", (flight.pid,))
+        for _ in range(LOOKS_MAX):
+            if flight.advance(NEXT_LOOK_MS):
+                break
+        else:
+            raise _endless(flight)
+        flight.connection.completed(flight)
+        if flight in self.parked:
+            self.parked.remove(flight)
+
+    def cancel_all(self, doomed: list[InFlight]) -> None:
+        """Cancels several: who is waited for comes last, so that none of them gets a lock that another one loses."""
+        while doomed:
+            awaited = {pid for flight in doomed for pid in flight.blockers}
+            first = next((flight for flight in reversed(doomed) if flight.pid not in awaited), doomed[-1])
+            self.cancel(first)
+            doomed = [flight for flight in doomed if flight is not first]
+
+    def _stand_still(self, flights: list[InFlight]) -> Edges:
+        for _ in range(LOOKS_MAX):
+            pending = [flight for flight in flights if not flight.advance()]
+            if not pending:
+                return {}
+            edges = self._ask(pending)
+            running = next((flight for flight in pending if not edges.get(flight.pid)), None)
+            if running is None:
+                return edges
+            running.advance(NEXT_LOOK_MS)
+        raise _endless(pending[0])
+
+    def _ask(self, pending: list[InFlight]) -> Edges:
+        if len(pending) == 1:  # the usual case, at two thirds of the price
+            pid = pending[0].pid
+            rows = self.monitor.execute(_ONE, (pid, pid), prepare=True)
+        else:
+            rows = self.monitor.execute(_ALL, prepare=True)
+        return {row["pid"]: row["blockers"] for row in rows}
+
+    def _wake(self, flight: InFlight) -> None:
+        if flight.cancelled or flight.task is None:
+            return
+        if (lane := flight.lane) is not None:
+            # As conductor.point() does, but now and not when the task runs: an unannounced step in between would be a
+            # choice about nothing.
+            lane.kind = "resume"
+            lane.footprint = flight.operation.footprint
+            lane.since_s = self._clock.now_s
+            lane.point = f"{flight.operation.label} after waiting"
+            lane.waits_for = ""
+        trio.lowlevel.reschedule(flight.task)
+
+    # Who waits for whom ------------------------------------------------------------------------------------
+
+    def _reason(self, flight: InFlight) -> str:
+        holders = [self.connections[pid] for pid in flight.blockers if pid in self.connections]
+        if not holders:
+            return "a lock held by a connection that is none of the world's"
+        operation = flight.operation
+        tables = {*operation.shape.reads, *operation.shape.written, *operation.shape.locked}
+        held = (f"{holder.user} ({holder.took(tables)})" for holder in dict.fromkeys(holders))
+        return f"a lock held by {' and '.join(held)}"
+
+    def _circle(self, flights: list[InFlight], edges: Edges, before: Edges) -> list[InFlight] | None:
+        """A circle of waiting statements, beginning with the one that closed it."""
+        by_pid = {flight.pid: flight for flight in flights if not flight.done}
+        # The one that was just sent has closed it, or else one that got its lock and met the next one.
+        changed = [flight for flight in reversed(flights) if edges.get(flight.pid, []) != before.get(flight.pid)]
+        for flight in changed:
+            path = _way_back(flight.pid, edges)
+            if path and all(pid in by_pid for pid in path):
+                return [by_pid[pid] for pid in path]
+        return None
+
+    def _break(self, circle: list[InFlight]) -> None:
+        """Ends the statement that closed the circle as the server's own detector would have."""
+        victim = circle[0]
+        lines = [
+            f"{one.connection.user} ({one.operation.label}) waits for {following.connection.user}"
+            for one, following in zip(circle, [*circle[1:], victim], strict=True)
+        ]
+        self.cancel(victim)
+        if isinstance(victim.error, psycopg.errors.QueryCanceled):
+            detail = ";\n".join(lines) + "."
+            victim.error = psycopg.errors.DeadlockDetected(
+                f"deadlock detected\nDETAIL:  {detail}",
+                info={
+                    DiagnosticField.SEVERITY: b"ERROR",
+                    DiagnosticField.SEVERITY_NONLOCALIZED: b"ERROR",
+                    DiagnosticField.SQLSTATE: b"40P01",
+                    DiagnosticField.MESSAGE_PRIMARY: b"deadlock detected",
+                    DiagnosticField.MESSAGE_DETAIL: detail.encode(),
+                },
+            )
+
+
+def _way_back(start: int, edges: Edges) -> list[int]:
+    """The way from a server process along those that it waits for back to itself; empty when there is none."""
+    ways = [[start]]
+    seen = {start}
+    while ways:
+        way = ways.pop(0)
+        for pid in edges.get(way[-1], []):
+            if pid == start:
+                return way
+            if pid not in seen:
+                seen.add(pid)
+                ways.append([*way, pid])
+    return []
+
+
+def _endless(flight: InFlight) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        f"{flight.connection.user}: {flight.operation.label} was neither answered by PostgreSQL nor blocked by a lock "
+        f"for {LOOKS_MAX * NEXT_LOOK_MS / 1000:.0f} s of real time; it is too slow for a world, or waits for something "
+        "that is no lock"
+    )
