@@ -17,6 +17,17 @@ Errors = tuple[type[Exception], ...]
 NOW = timedelta(0)
 
 
+def checked_name(name: str) -> str:
+    """A name that can stand in a schedule's line.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if ":" in name or "\n" in name or not name.strip():
+        raise ValueError(f"a name stands before a colon on a line of a schedule; {name!r} cannot")
+    return name
+
+
 class Actor:
     """What all actors have: a program, its arguments, a name, a first moment, and errors that do not fail the test.
 
@@ -29,11 +40,13 @@ class Actor:
     ) -> None:
         self.program = program
         self.args = args
-        self.name = name or getattr(program, "__name__", type(program).__name__)
+        self.name = checked_name(name or getattr(program, "__name__", type(program).__name__))
         self.after = after
-        self.tolerates = tolerates
-        if ":" in self.name or "\n" in self.name:
-            raise ValueError(f"an actor's name stands before a colon in schedules; {self.name!r} has one itself")
+        self.tolerates = tolerates if isinstance(tolerates, tuple) else (tolerates,)
+        if not callable(program):
+            raise ValueError(f"{self.name}: an actor runs an async function; got {program!r}")
+        if not all(isinstance(error, type) and issubclass(error, Exception) for error in self.tolerates):
+            raise ValueError(f"{self.name}: tolerates=... takes a tuple of exception classes; got {tolerates!r}")
         if after < NOW:
             raise ValueError(f"{self.name}: after={after} lies before the actors start")
 
@@ -135,6 +148,8 @@ class Cron(Actor):
             raise ValueError(f"{self.name}: a cron job has either every=... or expression=...")
         if ticks < 1 or (every is not None and every <= NOW):
             raise ValueError(f"{self.name}: a cron job ticks at least once, at a positive interval; got {ticks}, {every}")
+        if expression is not None and after != NOW:
+            raise ValueError(f"{self.name}: after=... is for every=...; a cron expression says itself when it is due")
         self.every = every
         self.expression = expression
         self.ticks = ticks
@@ -147,9 +162,11 @@ class Cron(Actor):
             return [(self.after + number * self.every).total_seconds() for number in range(self.ticks)]
         try:
             upcoming = CronSim(self.expression or "", start)
+            return [(next(upcoming) - start).total_seconds() for _ in range(self.ticks)]
         except CronSimError as error:
             raise ValueError(f"{self.name}: {self.expression!r} is not a cron expression: {error}") from None
-        return [(next(upcoming) - start).total_seconds() for _ in range(self.ticks)]
+        except StopIteration:
+            raise ValueError(f"{self.name}: {self.expression!r} is not due in the next 50 years") from None
 
 
 class Operator(Actor):

@@ -13,6 +13,7 @@ from typing import Any
 
 from freezegun import freeze_time
 
+from simulator.errors import SimulatorError
 from simulator.runtime.trio_control import VirtualTime
 
 DEFAULT_START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,10 +64,16 @@ class Clock:
 
     def move_to(self, seconds: float) -> None:
         """Moves virtual time; everybody who looks at a clock sees it at once."""
-        self.loop.now_s = seconds
         if self._frozen is not None:
+            try:
+                now = self._start + timedelta(seconds=seconds)
+            except OverflowError:
+                raise SimulatorError(
+                    f"everyone waits for a timer {seconds:.0f} s after {self._start:%Y-%m-%d}, which no calendar has"
+                ) from None
             # FrozenDateTimeFactory.move_to() parses and ticks, 20 times slower than what it comes down to.
-            self._frozen.time_to_freeze = (self._start + timedelta(seconds=seconds)).replace(tzinfo=None)
+            self._frozen.time_to_freeze = now.replace(tzinfo=None)
+        self.loop.now_s = seconds
 
     def freeze(self) -> None:
         """Shows virtual time to ``time`` and ``datetime`` in every module."""

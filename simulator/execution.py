@@ -17,7 +17,7 @@ from simulator.oracles import Claim, Failure, check_at_rest, check_now, name_of
 from simulator.runtime.callsite import describe, is_users
 from simulator.runtime.conductor import Conductor
 from simulator.runtime.fences import Fences
-from simulator.runtime.trio_control import TrioLoop
+from simulator.runtime.trio_control import TrioLoop, leaves_of
 from simulator.trace import Trace
 from simulator.world import Stopped, World
 
@@ -252,15 +252,7 @@ class Simulation:
 
 def _most_urgent(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Ctrl-C before everything, what is no ordinary error before what is, and the first of its kind."""
-    leaves: list[BaseException] = []
-    stack: list[BaseException] = [group]
-    while stack:
-        error = stack.pop()
-        if isinstance(error, BaseExceptionGroup):
-            stack.extend(reversed(error.exceptions))
-        else:
-            leaves.append(error)
-    return min(leaves, key=lambda error: (not isinstance(error, KeyboardInterrupt), isinstance(error, Exception)))
+    return min(leaves_of(group), key=lambda error: (not isinstance(error, KeyboardInterrupt), isinstance(error, Exception)))
 
 
 def _assertion(error: AssertionError) -> Failure:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
+from simulator.actors import checked_name
 from simulator.errors import SimulatorError
 from simulator.faults import Crash, Fault, Pause, Restart
 from simulator.process import Factory, Process
@@ -49,15 +50,21 @@ class World:
         self._moments_of = moments_of
         self._processes: dict[str, Process] = {}
         self._faults: list[Fault] = []
+        self._planned: dict[str, int] = {}
         self._restarts: dict[str, int] = {}
-        self._launched = 0
         self.quiesced = False
         self.nursery: trio.Nursery
 
     # What scenarios say ------------------------------------------------------------------------------------
 
     def begin_at(self, start: datetime) -> None:
-        """Sets the wall time at which the execution begins (a time with a zone)."""
+        """Sets the wall time at which the execution begins (a time with a zone), before anything has moved.
+
+        Raises:
+            SimulatorError: something has moved.
+        """
+        if self.quiesced or self.clock.now_s:
+            raise SimulatorError("world.begin_at() comes first: time has passed already, and it does not run backwards")
         self.clock.begin(start)
 
     def choose(self, name: str, options: Sequence[T]) -> T:
@@ -79,7 +86,7 @@ class World:
             start: the factory, ``async def start(process) -> app``. It runs at every start, so recovery code belongs
                 in it; what it returns is handed to each program as first argument.
         """
-        if name in self._processes:
+        if checked_name(name) in self._processes:
             raise ValueError(f"there is a process {name!r} already; keep what world.process() returned")
         process = Process(self, name, start)
         self._processes[name] = process
@@ -107,15 +114,17 @@ class World:
         faults, self._faults = self._faults, []
         for fault in faults:
             self._plan(fault)
-        for process in list(self._processes.values())[self._launched :]:
-            process.launch()
-        self._launched = len(self._processes)
+        for process in self._processes.values():
+            if process.alive or not process.incarnation:
+                process.launch()
         await self.conductor.until_quiet()
         if self.conductor.failure is not None or self.conductor.error is not None:
             raise Stopped
 
     async def point(self, what: str, footprint: object = None) -> None:
         """Announces an operation that goes through no door (a look at shared memory): others may move before it."""
+        if "\n" in what:
+            raise ValueError(f"a point's name is part of a schedule's line; {what!r} has more than one")
         await self.conductor.point("memory", what, footprint)
 
     async def call(self, what: str, effect: Callable[[], T]) -> T:
@@ -144,22 +153,25 @@ class World:
         """Ends the execution with an error that is no finding."""
         self.conductor.abort(error)
 
-    def redeliver(self, process: Process, hook: Any, retries: int) -> None:
-        """The provider will try again."""
-        self._after(hook.retry_every.total_seconds(), lambda: process.redeliver(hook, retries))
+    def act_at(self, at_s: float, action: Callable[[], None]) -> None:
+        """Something outside of every process (a provider, a supervisor) acts at a moment; the world is not quiet before."""
 
-    def _after(self, seconds: float, action: Callable[[], None]) -> None:
         async def wait() -> None:
-            await trio.sleep(seconds)
+            await trio.sleep_until(at_s)
             action()
             self.conductor.pending -= 1
 
         self.conductor.pending += 1
         context = contextvars.copy_context()
-        context.run(lane_of_task.set, None)  # a supervisor belongs to no process: it takes part in no choice
+        context.run(lane_of_task.set, None)  # it belongs to no process: it takes part in no choice
         context.run(self.nursery.start_soon, wait)
 
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        self.act_at(self.clock.now_s + seconds, action)
+
     def _chosen(self, kind: Any, name: str, count: int) -> int:
+        if "\n" in name:
+            raise ValueError(f"a choice's name is part of a schedule's line; {name!r} has more than one")
         if any(name == known for known, _ in self.conductor.trace.choices):
             raise ValueError(f"two choices of this scenario are called {name!r}; schedules tell them apart by name")
         index = self.conductor.choose(Options(kind, count, name=name)) if count > 1 else 0
@@ -168,7 +180,8 @@ class World:
 
     def _plan(self, fault: Fault) -> None:
         moments = self._moments_of(fault.process)
-        moment = self._chosen("fault", fault.name, moments + 1)
+        count = self._planned[fault.name] = self._planned.get(fault.name, 0) + 1
+        moment = self._chosen("fault", fault.name if count == 1 else f"{fault.name}~{count}", moments + 1)
         if moment == 0:
             return
         process = self._processes[fault.process]
@@ -176,17 +189,24 @@ class World:
         self.conductor.at_moment(process.name, moment, f"{name} {process.name}", lambda: self._strike(process, fault))
 
     def _strike(self, process: Process, fault: Fault) -> None:
+        incarnation = process.incarnation
         if isinstance(fault, Crash):
-            self._kill(process, fault.down_s)
+            self._kill(process, incarnation, fault.down_s)
         elif isinstance(fault, Restart):
             process.interrupt()
-            self._after(fault.grace_s, lambda: self._kill(process, fault.down_s))
+            self._after(fault.grace_s, lambda: self._kill(process, incarnation, fault.down_s))
         else:
             self.conductor.pause(process.name, paused=True)
-            self._after(fault.seconds, lambda: self.conductor.pause(process.name, paused=False))
+            self._after(fault.seconds, lambda: self._wake(process, incarnation))
 
-    def _kill(self, process: Process, down_s: float | None) -> None:
+    def _kill(self, process: Process, incarnation: int, down_s: float | None) -> None:
+        if not process.alive or process.incarnation != incarnation:
+            return  # it died before its grace was over, and the one that lives now is another
         self._restarts[process.name] = self.restarts(process.name) + 1
         process.kill()
         if down_s is not None:
             self._after(down_s, process.launch)
+
+    def _wake(self, process: Process, incarnation: int) -> None:
+        if process.incarnation == incarnation:
+            self.conductor.pause(process.name, paused=False)

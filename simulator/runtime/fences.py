@@ -103,10 +103,11 @@ class Fences:
                     self._replace(module, name, self._urandom)
         self._real_seed = random.Random.seed
         self._replace(random.Random, "seed", lambda generator, a=None, version=2: self._reseed(generator, a, version))
-        self._replace(random, "seed", self._seed_module)
+        module_generator = random.seed.__self__  # type: ignore[attr-defined]
+        self._replace(random, "seed", lambda a=None, version=2: self._reseed(module_generator, a, version))
         # trio may hand work to an idle thread that it has already, which no audit event tells of.
         self._real_start = THREADS.start_thread_soon
-        self._replace(THREADS, "start_thread_soon", self._start_thread)
+        self._replace(THREADS, "start_thread_soon", lambda cache, *job: self._start_thread(cache, *job))
 
     def remove(self) -> None:
         """Takes the fences down and gives chance back."""
@@ -144,11 +145,7 @@ class Fences:
             a = int.from_bytes(self._urandom(32), "big")
         self._real_seed(generator, a, version)
 
-    def _seed_module(self, a: Any = None, version: int = 2) -> None:
-        generator = random.seed.__self__ if isinstance(random.seed, MethodType) else None
-        self._reseed(generator, a, version)  # type: ignore[arg-type]
-
-    def _start_thread(self, cache: Any, *args: Any, **kwargs: Any) -> None:
+    def _start_thread(self, cache: Any, *job: Any) -> None:
         if threading.get_ident() == _thread and (lane := self._watch()) is not None:
             _refuse(lane, *_THREAD)
-        self._real_start(cache, *args, **kwargs)
+        self._real_start(cache, *job)

@@ -21,12 +21,25 @@ from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 import trio
-import trio._core._run as trio_run
 from greenlet import getcurrent, greenlet
 
 from simulator.errors import SimulatorError, UnsupportedTrio
 
 KNOWN_TO_WORK = "0.30 to 0.35"
+
+
+def _unsupported(what: str) -> UnsupportedTrio:
+    return UnsupportedTrio(
+        f"trio {trio.__version__} cannot be controlled one task step at a time: {what}. "
+        f"Known to work: trio {KNOWN_TO_WORK}. Install one of those, or see simulator/runtime/trio_control.py."
+    )
+
+
+try:
+    import trio._core._run as trio_run
+    from trio._core._thread_cache import ThreadCache as THREADS  # noqa: N814 - for the fences: trio's idle threads
+except ImportError as error:
+    raise _unsupported(str(error)) from error
 
 
 class Picker(Protocol):
@@ -203,6 +216,13 @@ def throw_into(task: trio.lowlevel.Task, error: BaseException) -> None:
         task._attempt_abort(lambda: _raise(error))
 
 
+def leaves_of(error: BaseException) -> list[BaseException]:
+    """The errors in a nursery's group, however deep, in order; an error that is no group is its own leaf."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for inner in error.exceptions for leaf in leaves_of(inner)]
+
+
 def _raise(error: BaseException) -> NoReturn:
     raise error
 
@@ -244,7 +264,7 @@ def _probe_once() -> None:
         return
     missing = [name for name in _PRIVATE if not hasattr(trio_run, name)]
     if missing:
-        raise UnsupportedTrio(_probe_message(f"trio._core._run has no {' and no '.join(missing)}"))
+        raise _unsupported(f"trio._core._run has no {' and no '.join(missing)}")
     if _inside_a_run():
         return  # whoever asks cannot start a loop anyway
     expected, seen = "abababba", ""
@@ -253,10 +273,10 @@ def _probe_once() -> None:
         seen = _probe(expected)
     except Exception as error:  # noqa: BLE001 - a private name may be gone in any way
         _probed = False
-        raise UnsupportedTrio(_probe_message(repr(error))) from error
+        raise _unsupported(repr(error)) from error
     if seen != expected:
         _probed = False
-        raise UnsupportedTrio(_probe_message(f"the steps ran as {seen!r} where {expected!r} was chosen"))
+        raise _unsupported(f"the steps ran as {seen!r} where {expected!r} was chosen")
 
 
 def _probe(wanted: str) -> str:
@@ -275,9 +295,9 @@ def _probe(wanted: str) -> str:
             return ours.get(wanted[len(seen)], batch[0])
 
     async def both() -> None:
-        task = trio.lowlevel.current_task()
         assert loop.next_deadline() > 0
-        assert all(hasattr(task, name) for name in ("_next_send_fn", "_abort_func", "_attempt_abort"))
+        for name in ("_next_send_fn", "_next_send", "_abort_func", "_attempt_abort"):
+            getattr(trio.lowlevel.current_task(), name)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(steps, "a", name="probe-a")
             nursery.start_soon(steps, "b", name="probe-b")
@@ -288,10 +308,3 @@ def _probe(wanted: str) -> str:
     finally:
         loop.close()
     return "".join(seen)
-
-
-def _probe_message(what: str) -> str:
-    return (
-        f"trio {trio.__version__} cannot be controlled one task step at a time: {what}. "
-        f"Known to work: trio {KNOWN_TO_WORK}. Install one of those, or see simulator/runtime/trio_control.py."
-    )

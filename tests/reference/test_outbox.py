@@ -175,6 +175,19 @@ async def test_a_late_report_of_an_overtaken_worker_changes_nothing(shop: Shop) 
     assert await shop.rows("SELECT 1 FROM attention") == []
 
 
+async def test_an_overtaken_worker_does_not_take_the_job_from_the_one_who_has_it(shop: Shop) -> None:
+    """It reports a failure while the new one is still at it: lease, attempts and state stay the new one's."""
+    await shop.bought()
+    late = await outbox._claim(shop.service, ["notice"])
+    shop.clock.at += 60
+    now_at_it = await outbox._claim(shop.service, ["notice"])
+    assert late is not None
+    assert now_at_it is not None
+    await outbox._failed(shop.service, late, ConnectionError("I slept"))
+    row = await shop.one("SELECT fence, lease_until, last_error FROM outbox WHERE topic = 'notice'")
+    assert tuple(row) == (now_at_it.fence, shop.clock.at + 60, None)
+
+
 async def test_two_relays_share_the_work(either_shop: Shop) -> None:
     """Every message once, whoever sends it."""
     for user in range(6):

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from reference.storage import schema
+from reference.storage.statements import insert_once
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -214,6 +215,18 @@ async def test_closed_subscriptions_may_be_many(engine: TrioEngine) -> None:
         for n in range(3)
     ]
     await insert(engine, [(schema.users, USER), *closed, (schema.subscriptions, SUBSCRIPTION)])
+
+
+async def test_only_a_collision_on_the_key_itself_passes_for_done_already(engine: TrioEngine) -> None:
+    """Another grant in the same place of the ledger is a mistake; forgiven, it would swallow a payment."""
+    await insert(engine, RIGHT)
+    gift = GRANT | {"grant_key": "gift:1", "payment_id": None, "kind": "gift"}
+    async with engine.begin() as connection:
+        assert await insert_once(connection, schema.entitlement_grants, GRANT | {"seq": 9}) is False
+        assert await insert_once(connection, schema.entitlement_grants, gift | {"seq": 9}) is True
+        with pytest.raises(IntegrityError):
+            await insert_once(connection, schema.entitlement_grants, gift | {"grant_key": "gift:2"})
+        await connection.rollback()
 
 
 async def test_creating_the_tables_again_changes_nothing(engine: TrioEngine) -> None:

@@ -91,6 +91,21 @@ async def test_a_database_that_stays_locked_is_a_clear_error(
     assert await reading(sqlite_engine, users) == []
 
 
+async def test_a_writer_has_the_lock_before_it_reads(sqlite_engine: TrioEngine, impatient: None) -> None:
+    """So what it decides by cannot change under it, and it is never told "too late" when it comes to writing."""
+
+    async def look(connection: AsyncConnection) -> None:
+        await users(connection)
+        other = sqlite3.connect(str(sqlite_engine.url.database), isolation_level=None, timeout=0)
+        try:
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+        finally:
+            other.close()
+
+    await atomically(sqlite_engine, look)
+
+
 async def test_a_reader_does_not_wait_for_a_writer(sqlite_engine: TrioEngine, impatient: None) -> None:
     """It sees what was committed before; that is what the write-ahead log is for."""
     bouncer = Bouncer(sqlite_engine.url.database, lets_go_at=None)

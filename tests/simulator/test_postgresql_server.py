@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from simulator.database import server
+from simulator.database import server, server_binaries
 from simulator.database.server import DatabaseUrlError, PostgresUnavailable, PrivateServer
 
 if TYPE_CHECKING:
@@ -230,13 +230,13 @@ def test_a_long_folder_name_moves_the_server_to_the_loopback_interface(
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server has to run as somebody else")
 def test_programs_in_roots_home_are_copied_to_where_the_server_may_run_them() -> None:
     """As when root keeps the virtual environment with the wheel in its own home."""
-    wheel = next(iter(server._wheel_folders()), None)
+    wheel = next(iter(server_binaries._wheel_folders()), None)
     if wheel is None:
         pytest.skip('the wheel is not installed: pip install "turnstile[postgresql]"')
     home = Path(tempfile.mkdtemp())
     try:
         (home / "installed").symlink_to(wheel.parent)
-        hidden = server._inspect(home / "installed" / "bin")
+        hidden = server_binaries._inspect(home / "installed" / "bin")
         with PrivateServer(hidden) as started:
             assert list(started.folder.glob("*/*/bin/postgres"))
         assert not started.folder.exists()
@@ -279,8 +279,8 @@ def test_a_database_is_dropped_although_somebody_is_connected(running: PrivateSe
 @pytest.mark.usefixtures("no_choice_made")
 def test_without_binaries_the_error_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
     """All three ways are named, ready to be copied."""
-    monkeypatch.setattr(server, "_machine_folders", list)
-    monkeypatch.setattr(server, "_wheel_folders", list)
+    monkeypatch.setattr(server_binaries, "_machine_folders", list)
+    monkeypatch.setattr(server_binaries, "_wheel_folders", list)
     assert server.find_binaries() is None
     with pytest.raises(PostgresUnavailable) as refusal:
         server.server_url()
@@ -291,8 +291,8 @@ def test_without_binaries_the_error_says_how_to_get_some(monkeypatch: pytest.Mon
 @pytest.mark.usefixtures("no_choice_made")
 def test_the_wheel_is_found_when_the_machine_has_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plain `pip install` of the extra is enough."""
-    monkeypatch.setattr(server, "_machine_folders", list)
-    if not server._wheel_folders():
+    monkeypatch.setattr(server_binaries, "_machine_folders", list)
+    if not server_binaries._wheel_folders():
         pytest.skip('the wheel is not installed: pip install "turnstile[postgresql]"')
     found = server.find_binaries()
     assert found is not None
@@ -318,8 +318,8 @@ def test_too_old_binaries_are_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_p
     for name in ("initdb", "postgres"):
         (tmp_path / name).write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 13.9'\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
-    monkeypatch.setattr(server, "_machine_folders", lambda: [tmp_path])
-    monkeypatch.setattr(server, "_wheel_folders", list)
+    monkeypatch.setattr(server_binaries, "_machine_folders", lambda: [tmp_path])
+    monkeypatch.setattr(server_binaries, "_wheel_folders", list)
     assert server.find_binaries() is None
 
 
