@@ -54,10 +54,8 @@ async def settle(service: Service, payment: Payment) -> EnsureOutcome:
     if payment.provider_payment_id is not None:
         remote = await service.provider(payment.provider).look_up(payment.provider_payment_id)
     status = BACK.get(remote.status) if remote is not None else None
-    if status is None:
-        return EnsureOutcome(
-            Ensured.NOT_PAID, payment.id, payment.subscription_id
-        )  # not yet, by the provider's own record
+    if status is None:  # not yet, by the provider's own record
+        return EnsureOutcome(Ensured.NOT_PAID, payment.id, payment.subscription_id)
     return await reverse(service, payment, status)
 
 
@@ -89,9 +87,8 @@ async def _append_reversal(connection: AsyncConnection, payment: Payment, *, now
     if granted is None:
         return
     subscription = await subscriptions.by_id(connection, granted.subscription_id)
-    assert subscription is not None, (
-        f"{granted.grant_key} belongs to no subscription"
-    )  # a foreign key says so too
+    # A foreign key says so too.
+    assert subscription is not None, f"{granted.grant_key} belongs to no subscription"
     entry = ledger.Entry(
         grant_key=f"reversal:{payment.id}",
         kind=GrantKind.REVERSAL,

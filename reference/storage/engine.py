@@ -3,14 +3,14 @@
 SQLAlchemy's asyncio extension is, underneath, a greenlet that hands awaitables to whoever awaits it; nearly all of it runs
 on any event loop. What does call asyncio by name is listed here, with what we do instead:
 
-==================================================  ===============================================================
+====================================================  ================================================================
 ``AsyncConnection.__aexit__`` starts an asyncio task  closes under a shielded trio cancel scope (`TrioConnection`)
 ``AsyncConnection.stream`` does the same on exit      refused by name: nothing here streams
-``do_terminate`` uses ``asyncio.shield``              ``has_terminate = False``: closing is the only way out
-the mutex of the first connect                       never contended, see `_open`
-the connection pool's queue                          ``NullPool``: SQLite connects in 50 µs, PostgreSQL has pgbouncer
-``asyncio.Lock`` in the cursor adaptors              uncontended while a connection belongs to one task, so it never waits
-==================================================  ===============================================================
+``do_terminate`` uses ``asyncio.shield``              replaced by ``do_close``, which the connectors shield
+the mutex of the first connect                        never contended, see `_open`
+the connection pool's queue                           ``NullPool``: SQLite connects in 50 µs, PostgreSQL has pgbouncer
+``asyncio.Lock`` in the cursor adaptors               uncontended as long as a connection belongs to one task
+====================================================  ================================================================
 
 A connection therefore belongs to one task: sharing one is a mistake that asyncio's lock reports as "no running event loop".
 """
@@ -138,10 +138,10 @@ def _open(url: URL, flavour: Flavour, connect: Connect) -> TrioEngine:
         pool_reset_on_return=None,  # a connection is closed when it comes back, and closing rolls back
         _initialize=False,
     )
-    dialect: Any = (
-        engine.sync_engine.dialect
-    )  # Any: the facts below are attributes that each dialect adds for itself
+    dialect: Any = engine.sync_engine.dialect  # Any: each dialect adds attributes of its own
     dialect.has_terminate = False
+    # Without this the pool would terminate a connection after a cancelled statement, whatever has_terminate says.
+    dialect.do_terminate = dialect.do_close
     for name, fact in flavour.dialect_facts.items():
         setattr(dialect, name, fact)
     return TrioEngine(engine.sync_engine)

@@ -54,9 +54,8 @@ class ThreadedConnection(aiosqlite.Connection):
 
     async def _execute(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         if not self._running or self._connection is None:
-            raise ValueError(
-                "Connection closed"
-            )  # the words that SQLAlchemy's dialect takes for a disconnect
+            # The words that SQLAlchemy's dialect takes for a disconnect.
+            raise ValueError("Connection closed")
         return await self._in_thread(partial(fn, *args, **kwargs))
 
     async def _connect(self) -> ThreadedConnection:

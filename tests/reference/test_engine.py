@@ -58,6 +58,30 @@ async def test_a_cancelled_block_leaves_nothing_and_holds_no_lock(engine: TrioEn
         await connection.execute(ADD, {"id": 1})
 
 
+async def test_a_statement_that_meets_a_cancellation_closes_its_connection_without_asyncio(
+    engine: TrioEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLAlchemy takes a cancelled statement for a broken connection, and would terminate it with `asyncio.shield`."""
+    import asyncio
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("asyncio was asked for")
+
+    for name in ("get_event_loop", "get_running_loop", "create_task", "shield", "ensure_future"):
+        monkeypatch.setattr(asyncio, name, refuse)
+    with trio.CancelScope() as scope:
+        async with engine.begin() as connection:
+            await connection.execute(ADD, {"id": 1})
+            scope.cancel()
+            await connection.execute(
+                text("SELECT repeat('x', 1000)" if engine.dialect.name == "postgresql" else "SELECT 1")
+            )
+    assert scope.cancelled_caught
+    async with engine.begin() as connection:
+        assert await connection.scalar(COUNT) == 0
+        await connection.execute(ADD, {"id": 1})
+
+
 async def test_a_snapshot_sees_one_state_while_a_writer_commits(engine: TrioEngine) -> None:
     """Two statements of one snapshot agree, whatever was committed between them."""
     async with engine.snapshot() as reader:
