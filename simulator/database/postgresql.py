@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.database.postgresql_text import question_marks
 from simulator.database.schema import Schema, schema_as_sql
-from simulator.database.server import HOW_TO_GET_ONE, PostgresUnavailable, create_database, drop_database, server_url
+from simulator.database.server import create_database, drop_database, server_url
+from simulator.database.server_binaries import HOW_TO_GET_ONE, PostgresUnavailable
 from simulator.database.shapes import Footprint
 from simulator.errors import DatabaseUnavailable, EscapedSimulation
 
@@ -22,7 +23,8 @@ try:
 except ImportError as error:
     raise PostgresUnavailable(f"{error.name} is not installed: {HOW_TO_GET_ONE}") from None
 
-from simulator.database.postgresql_connection import IDLE, Raw, SimulatedConnection
+from simulator.database.postgresql_connection import IDLE, SimulatedConnection
+from simulator.database.postgresql_flight import Raw
 from simulator.database.postgresql_looks import plain
 from simulator.database.postgresql_reset import Tables
 from simulator.database.postgresql_shapes import Shape, Shapes
@@ -73,7 +75,8 @@ class PostgresqlDatabase:
             raise
         self.shapes = Shapes(self.catalog)
         self.waits = LockWaits(conductor, clock, self.monitor)
-        self.finished = psycopg.pq.PGconn.connect_start(b"host=/ port=1")  # what a closed connection is left with
+        # What a connection is left with when it was closed, while the one beneath is used by the next.
+        self.finished = psycopg.pq.PGconn.connect_start(b"host=/ port=1")
         self.finished.finish()
 
     def close(self) -> None:
@@ -153,7 +156,9 @@ class PostgresqlDatabase:
 
     def footprint_of(self, *tables: list[str]) -> Footprint:
         """The footprint of a transaction's end: what it wrote becomes visible then, what it locked becomes free."""
-        names = tuple(sorted({table for some in tables for name in some for table in self.catalog.over(name)}))
+        names = tuple(
+            sorted({table for some in tables for name in some for table in self.catalog.over(name)})
+        )
         footprint = self._footprints.get(names)
         if footprint is None:
             footprint = self._footprints[names] = Footprint(writes=names)
@@ -180,6 +185,7 @@ class PostgresqlDatabase:
         """Rolls back and closes what a process holds, at once."""
         doomed = [each for each in self._in_use if process is None or each.process == process]
         if doomed:
+            self.waits.hold(at_least=1)
             self.waits.cancel_all([flight for flight in self.waits.parked if flight.connection in doomed])
             for connection in doomed:
                 connection.kill()
@@ -191,7 +197,9 @@ class PostgresqlDatabase:
         raw.plain.close()
 
     def _connect(self) -> Raw:
-        with self.conductor.outside():  # psycopg makes no socket of Python's; a host name that is looked up would
+        with (
+            self.conductor.outside()
+        ):  # of all that psycopg does here, looking up a host name would meet a fence
             try:
                 return Raw(psycopg.connect(self._database_url, autocommit=True))
             except psycopg.OperationalError as error:

@@ -11,50 +11,49 @@ from simulator.errors import EscapedSimulation
 if TYPE_CHECKING:
     import psycopg
 
-SEEDS = "turnstile_seed"
-_OURS = f"n.nspname NOT IN ('information_schema', '{SEEDS}') AND n.nspname !~ '^pg_'"
-_NAME = "CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname"
+SEEDS = "turnstile_seed"  # a schema of ours, beside theirs
 
-_TABLES = f"""
-    SELECT {_NAME} AS name, format('%I.%I', n.nspname, c.relname) AS quoted,
-           (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
-            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') AS columns,
+# Every question leaves out what belongs to the server or to us; "public" is where SQL looks for a bare name.
+_TABLES = """
+    SELECT n.nspname AS schema, c.relname AS name, format('%I.%I', n.nspname, c.relname) AS quoted,
+           (SELECT array_agg(attname ORDER BY attnum) FROM pg_attribute
+            WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '') AS columns,
            (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a JOIN pg_index i
-            ON i.indrelid = a.attrelid AND a.attnum = ANY(i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary) AS key
+            ON i.indrelid = a.attrelid AND a.attnum = ANY(i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary)
+           AS key
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND {_OURS} ORDER BY 1"""
-_FOREIGN_KEYS = f"""
-    SELECT {_NAME} AS child,
-           (SELECT {_NAME} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = k.confrelid)
-           AS parent, k.confdeltype AS on_delete, k.confupdtype AS on_update,
-           (SELECT array_agg(attname) FROM pg_attribute WHERE attrelid = k.conrelid AND attnum = ANY(k.conkey))
-           AS columns,
-           (SELECT array_agg(attname) FROM pg_attribute WHERE attrelid = k.confrelid AND attnum = ANY(k.confkey))
+    WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema|turnstile_seed)' ORDER BY 1, 2"""
+_FOREIGN_KEYS = """
+    SELECT cn.nspname AS child_schema, c.relname AS child, pn.nspname AS parent_schema, p.relname AS parent,
+           k.confdeltype AS on_delete, k.confupdtype AS on_update,
+           (SELECT array_agg(attname) FROM pg_attribute WHERE attrelid = c.oid AND attnum = ANY(k.conkey)) AS columns,
+           (SELECT array_agg(attname) FROM pg_attribute WHERE attrelid = p.oid AND attnum = ANY(k.confkey))
            AS referenced
-    FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE k.contype = 'f' AND {_OURS} ORDER BY k.conname, 1"""
+    FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace cn ON cn.oid = c.relnamespace
+    JOIN pg_class p ON p.oid = k.confrelid JOIN pg_namespace pn ON pn.oid = p.relnamespace
+    WHERE k.contype = 'f' ORDER BY c.relname, k.conname"""
 _VIEWS = """
-    SELECT CASE view_schema WHEN 'public' THEN '' ELSE view_schema || '.' END || view_name AS name,
-           CASE table_schema WHEN 'public' THEN '' ELSE table_schema || '.' END || table_name AS over
-    FROM information_schema.view_table_usage WHERE table_schema !~ '^pg_' ORDER BY 1, 2"""
-_SEQUENCES = f"""
-    SELECT format('%I.%I', schemaname, sequencename) AS quoted, start_value, last_value FROM pg_sequences
-    WHERE schemaname <> '{SEEDS}' ORDER BY 1"""
-_DEFAULTS = f"""
-    SELECT {_NAME} AS name, a.attname AS part, pg_get_expr(d.adbin, d.adrelid) AS text
+    SELECT view_schema AS schema, view_name AS name, table_schema AS over_schema, table_name AS over
+    FROM information_schema.view_table_usage WHERE table_schema !~ '^(pg_|information_schema)' ORDER BY 1, 2, 3, 4"""
+_SEQUENCES = """
+    SELECT format('%I.%I', schemaname, sequencename) AS quoted, start_value, last_value FROM pg_sequences ORDER BY 1"""
+_DEFAULTS = """
+    SELECT n.nspname AS schema, c.relname AS name, a.attname AS part, pg_get_expr(d.adbin, d.adrelid) AS text
     FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE {_OURS} ORDER BY 1, 2"""
-_HIDDEN = f"""
-    SELECT 'the view ' || {_NAME} AS name, pg_get_viewdef(c.oid) AS text
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND {_OURS}
+    JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum ORDER BY 1, 2, 3"""
+_HIDDEN = """
+    SELECT 'the view ' || c.relname AS name, pg_get_viewdef(c.oid) AS text
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('v', 'm') AND n.nspname !~ '^(pg_|information_schema)'
     UNION ALL SELECT 'the function ' || p.proname, p.prosrc FROM pg_proc p JOIN pg_namespace n
-    ON n.oid = p.pronamespace WHERE {_OURS} AND NOT EXISTS
+    ON n.oid = p.pronamespace WHERE n.nspname !~ '^(pg_|information_schema)' AND NOT EXISTS
     (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'e')
     UNION ALL SELECT 'the constraint ' || k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k
-    JOIN pg_namespace n ON n.oid = k.connamespace WHERE k.contype = 'c' AND {_OURS} ORDER BY 1"""
-_FUNCTIONS = f"""
+    JOIN pg_namespace n ON n.oid = k.connamespace
+    WHERE k.contype = 'c' AND n.nspname !~ '^(pg_|information_schema)' ORDER BY 1"""
+_FUNCTIONS = """
     SELECT DISTINCT lower(p.proname) AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE {_OURS} AND p.provolatile = 'v' ORDER BY 1"""
+    WHERE n.nspname !~ '^(pg_|information_schema)' AND p.provolatile = 'v' ORDER BY 1"""
 _TRIGGERS = """
     SELECT (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal)
          + (SELECT count(*) FROM pg_rewrite WHERE rulename <> '_RETURN' AND oid >= 16384) AS count"""
@@ -128,35 +127,53 @@ def read_catalog(monitor: psycopg.Connection[dict[str, Any]]) -> Catalog:
     for row in ask(_HIDDEN):
         if reason := refusal(tokens_of(row["text"])):
             raise EscapedSimulation(f"{row['name']} of the scenario's schema: {reason}")
-    tables = ask(_TABLES)
-    names = {row["name"]: row["quoted"] for row in tables}
-    foreign_keys = tuple(
-        ForeignKey(**{**row, "columns": frozenset(row["columns"]), "referenced": frozenset(row["referenced"])})
-        for row in ask(_FOREIGN_KEYS)
-    )
+    tables = {named(row["schema"], row["name"]): row for row in ask(_TABLES)}
+    foreign_keys = tuple(_foreign_key(row) for row in ask(_FOREIGN_KEYS))
     defaults: dict[str, dict[str, str]] = {}
     for row in ask(_DEFAULTS):
         if reason := refusal(tokens_of(row["text"])):
-            defaults.setdefault(row["name"], {})[row["part"]] = reason
-    views: dict[str, list[str]] = {}
+            defaults.setdefault(named(row["schema"], row["name"]), {})[row["part"]] = reason
+    views: dict[str, tuple[str, ...]] = {}
     for row in ask(_VIEWS):
-        views.setdefault(row["name"], []).append(row["over"])
-    filled = [name for name in names if ask(f"SELECT EXISTS (SELECT FROM {names[name]}) AS any")[0]["any"]]  # noqa: S608
+        name = named(row["schema"], row["name"])
+        views[name] = (*views.get(name, ()), named(row["over_schema"], row["over"]))
+    filled = [name for name, row in tables.items() if ask(f"SELECT 1 AS one FROM {row['quoted']} LIMIT 1")]  # noqa: S608
     return Catalog(
-        names,
-        {row["name"]: tuple(row["columns"].index(part) for part in row["key"] or ()) for row in tables},
-        {row["name"]: tuple(row["columns"] or ()) for row in tables},
+        {name: row["quoted"] for name, row in tables.items()},
+        {
+            name: tuple(row["columns"].index(part) for part in row["key"] or ())
+            for name, row in tables.items()
+        },
+        {name: tuple(row["columns"] or ()) for name, row in tables.items()},
         foreign_keys,
-        {name: tuple(over) for name, over in views.items()},
-        tuple(
-            (row["quoted"], row["start_value"] if row["last_value"] is None else row["last_value"], row["last_value"] is not None)
-            for row in ask(_SEQUENCES)
-        ),
+        views,
+        tuple(_sequence(row) for row in ask(_SEQUENCES)),
         defaults,
         frozenset(row["name"] for row in ask(_FUNCTIONS)),
         bool(ask(_TRIGGERS)[0]["count"]),
         tuple(in_order(filled, foreign_keys) or filled),
     )
+
+
+def named(schema: str, name: str) -> str:
+    """How labels and footprints call a table: by its bare name where SQL may do so."""
+    return name if schema in {"", "public"} else f"{schema}.{name}"
+
+
+def _foreign_key(row: dict[str, Any]) -> ForeignKey:
+    return ForeignKey(
+        named(row["child_schema"], row["child"]),
+        named(row["parent_schema"], row["parent"]),
+        row["on_delete"],
+        row["on_update"],
+        frozenset(row["columns"]),
+        frozenset(row["referenced"]),
+    )
+
+
+def _sequence(row: dict[str, Any]) -> tuple[str, int, bool]:
+    used = row["last_value"] is not None
+    return row["quoted"], row["last_value"] if used else row["start_value"], used
 
 
 def in_order(tables: list[str], foreign_keys: tuple[ForeignKey, ...]) -> list[str]:

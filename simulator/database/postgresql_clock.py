@@ -7,32 +7,32 @@ the engine (``sqlite_clock``); PostgreSQL does not.
 
 from __future__ import annotations
 
+import re
+
 from sqlglot import TokenError
 from sqlglot.dialects.postgres import Postgres
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]  # sqlglot re-exports them silently
 
 _CLOCK = "the database's own clock, which the simulator does not control"
 _CHANCE = "chance, which is another in every execution"
 _TIMER = "a timer of the server's, which runs in real time"
-_PASS_TIME = "pass the time as a parameter: datetime.now(UTC) is the world's time"
-_PASS_DRAWN = "draw the value in Python, where chance is seeded, and pass it as a parameter"
+_GIVE_TIME = "pass the time as a parameter: datetime.now(UTC) is the world's time"
+_GIVE_DRAWN = "draw the value in Python, where chance is seeded, and pass it as a parameter"
 _SLEEP = "use trio.sleep, which takes no real time in a world"
 _TIME_OUT = "give the wait a bound in Python: trio.move_on_after counts in the world's time"
 
 _Reason = tuple[str, str]
 _KEYWORDS: dict[str, _Reason] = dict.fromkeys(
-    ("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"), (_CLOCK, _PASS_TIME)
+    ("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"), (_CLOCK, _GIVE_TIME)
 )
 _FUNCTIONS: dict[str, _Reason] = (
     dict.fromkeys(
         ("now", "transaction_timestamp", "statement_timestamp", "clock_timestamp", "timeofday"),
-        (_CLOCK, _PASS_TIME),
+        (_CLOCK, _GIVE_TIME),
     )
-    | dict.fromkeys(
-        ("random", "random_normal", "setseed", "gen_random_uuid", "gen_random_bytes", "uuid_generate_v1", "uuidv4"),
-        (_CHANCE, _PASS_DRAWN),
-    )
-    | dict.fromkeys(("uuid_generate_v1mc", "uuid_generate_v4", "uuidv7"), (_CHANCE, _PASS_DRAWN))
+    | dict.fromkeys(("random", "random_normal", "setseed", "gen_random_bytes"), (_CHANCE, _GIVE_DRAWN))
+    | dict.fromkeys(("gen_random_uuid", "uuidv4", "uuidv7"), (_CHANCE, _GIVE_DRAWN))
+    | dict.fromkeys(("uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4"), (_CHANCE, _GIVE_DRAWN))
     | dict.fromkeys(
         ("pg_backend_pid", "txid_current", "txid_current_if_assigned", "pg_current_xact_id"),
         ("a number that is another in every execution", "use a value that the code under test makes itself"),
@@ -52,14 +52,25 @@ _TIMERS = frozenset(
     }
 )
 _TOKENIZER = Postgres.Tokenizer()
+_SIGNS = {
+    "(": TokenType.L_PAREN,
+    ")": TokenType.R_PAREN,
+    ",": TokenType.COMMA,
+    ";": TokenType.SEMICOLON,
+}
 
 
 def tokens_of(sql: str) -> list[Token]:
-    """Takes a statement apart; what cannot be taken apart has no tokens (the server will say what is wrong)."""
+    """Takes a statement apart; crudely, words inside strings too, where sqlglot cannot."""
     try:
         return list(_TOKENIZER.tokenize(sql))
     except TokenError:
-        return []
+        return crude_tokens_of(sql)
+
+
+def crude_tokens_of(sql: str) -> list[Token]:
+    """Every word and sign, whatever it stands in."""
+    return [Token(_SIGNS.get(text, TokenType.VAR), text) for text in re.findall(r"\w+|[^\w\s]", sql)]
 
 
 def refusal(tokens: list[Token]) -> str:
@@ -78,7 +89,7 @@ def _reason(tokens: list[Token], index: int, token: Token) -> tuple[str, _Reason
     name = token.text.lower()
     if token.token_type == TokenType.STRING:
         if name.strip() in _MOMENTS and _is_moment(tokens, index):
-            return repr(name), (_CLOCK, _PASS_TIME)
+            return repr(name), (_CLOCK, _GIVE_TIME)
         return None
     if name in _KEYWORDS:
         return name, _KEYWORDS[name]
@@ -89,7 +100,7 @@ def _reason(tokens: list[Token], index: int, token: Token) -> tuple[str, _Reason
     if name in _FUNCTIONS:
         return f"{name}()", _FUNCTIONS[name]
     if name == "age" and _arguments(tokens, index + 1) == 1:
-        return "age() with one argument", (_CLOCK, _PASS_TIME)
+        return "age() with one argument", (_CLOCK, _GIVE_TIME)
     return None
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import select
-from collections import deque
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Generator, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import psycopg
-import trio
 from psycopg.pq import TransactionStatus
 
+from simulator.database.postgresql_flight import InFlight, Operation, Raw, Turn
 from simulator.database.postgresql_looks import Look
 from simulator.database.postgresql_shapes import Shape
-from simulator.database.postgresql_waits import InFlight
 from simulator.errors import DatabaseUnavailable, EscapedSimulation, ProcessKilled
-from simulator.runtime.callsite import calling_code
-from simulator.trace import Access
 
 if TYPE_CHECKING:
     from simulator.database.postgresql import PostgresqlDatabase
@@ -25,75 +19,6 @@ if TYPE_CHECKING:
 IDLE, ACTIVE, FAILED = TransactionStatus.IDLE, TransactionStatus.ACTIVE, TransactionStatus.INERROR
 _ENDS = frozenset({"commit", "rollback"})
 _NOT_YET = "is not simulated yet; what is: execute, executemany, commit, rollback and transaction"
-
-
-class Raw:
-    """A connection to the server as the pool keeps it; it changes hands from one execution to the next."""
-
-    __slots__ = ("pid", "plain", "poller", "socket")
-
-    def __init__(self, plain: psycopg.Connection[Any]) -> None:
-        self.plain = plain
-        self.pid = plain.info.backend_pid
-        self.socket = plain.pgconn.socket
-        self.poller = select.poll()
-
-
-@dataclass(slots=True)
-class Operation:
-    """What a generator of psycopg is about to send. Ours to yield: ``wait`` announces it and lets the generator go on.
-
-    Attributes:
-        shape: what the text says.
-        sql: as it was given.
-        parameters: as they were given.
-        cursor: where rows will be; None for commands that the driver sends by itself.
-        label: as announced; COMMIT and ROLLBACK name the tables that the transaction wrote.
-        footprint: as announced.
-        kind: as announced.
-        written: by the transaction so far.
-        look: what the tables were before, when a failure is told in detail.
-    """
-
-    shape: Shape
-    sql: str
-    parameters: Any = None
-    cursor: SimulatedCursor | None = None
-    label: str = ""
-    kind: str = "sql"
-    footprint: object = None
-    written: tuple[str, ...] = ()
-    look: Look | None = None
-
-
-class Turn:
-    """Stands in for psycopg's ``asyncio.Lock``: who finds it free takes it without a checkpoint, others queue."""
-
-    def __init__(self) -> None:
-        self._taken = False
-        self._queue: deque[trio.Event] = deque()
-
-    async def __aenter__(self) -> None:
-        if self._taken:
-            event = trio.Event()
-            self._queue.append(event)
-            try:
-                await event.wait()
-            except trio.Cancelled:
-                if event in self._queue:
-                    self._queue.remove(event)
-                else:
-                    self._hand_on()
-                raise
-        self._taken = True
-
-    async def __aexit__(self, *_error: object) -> None:
-        self._hand_on()
-
-    def _hand_on(self) -> None:
-        self._taken = bool(self._queue)
-        if self._queue:
-            self._queue.popleft().set()
 
 
 class SimulatedCursor(psycopg.AsyncCursor[Any]):
@@ -111,17 +36,19 @@ class SimulatedCursor(psycopg.AsyncCursor[Any]):
         yield from super()._executemany_gen_pipeline(query, every, returning)
 
     def _announcement(self, query: Any, params: Any) -> Operation:
-        connection: SimulatedConnection = self._conn  # type: ignore[assignment]
-        sql = query if isinstance(query, str) else query.decode() if isinstance(query, bytes) else query.as_string(connection)
+        connection = self._conn
+        assert isinstance(connection, SimulatedConnection)
+        if isinstance(query, bytes):
+            query = query.decode()
+        sql = query if isinstance(query, str) else query.as_string(connection)
         shape = connection.door.shapes.of(sql, parameters=params is not None)
         return Operation(shape, sql, params, self)
 
-    async def stream(self, *_args: Any, **_options: Any) -> NoReturn:  # type: ignore[override]
+    def stream(self, *_args: Any, **_options: Any) -> AsyncIterator[Any]:
         """Refused by name."""
         raise EscapedSimulation(f"cursor.stream() {_NOT_YET}")
-        yield
 
-    def copy(self, *_args: Any, **_options: Any) -> NoReturn:  # type: ignore[override]
+    def copy(self, *_args: Any, **_options: Any) -> NoReturn:
         """Refused by name."""
         raise EscapedSimulation(f"cursor.copy() {_NOT_YET}")
 
@@ -154,7 +81,7 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
         self.number = 0
         self._written: list[str] = []
         self._locked: list[str] = []
-        self._took: list[tuple[str, frozenset[str]]] = []
+        self._took: list[Operation] = []
         self._tainted = False
         self._last = Operation(Shape("a statement"), "")
 
@@ -175,37 +102,45 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
             ProcessKilled: the process is dead.
             EscapedSimulation: the statement asks for what no world has.
         """
+        self._ensure_alive()
         try:
-            if self._dead:
-                raise ProcessKilled
             wants = next(gen)
-            if isinstance(wants, Operation):
-                await self._announce(wants)
-                wants = gen.send(None)
+            while True:
+                if isinstance(wants, Operation):
+                    await self._announce(wants)
+                    self.door.waits.hold(at_least=1 if wants.footprint is None else 2)
+                    wants = gen.send(None)
+                flight = InFlight(self, gen, wants, self._last)
+                await self._fly(flight)
+                if not isinstance(flight.value, Operation):
+                    return flight.value
+                wants = flight.value
         except StopIteration as stop:
+            self.door.waits.let_go()
             return stop.value
         except BaseException:
+            self.door.waits.let_go()
             gen.close()
             raise
-        flight = InFlight(self, gen, wants, self._last)
+
+    async def _fly(self, flight: InFlight) -> None:
         waits = self.door.waits
         waits.carry_out(flight)
         if not flight.done:
             await waits.park(flight)
-            if self._dead:
-                raise ProcessKilled
+            self._ensure_alive()
         if (look := flight.operation.look) is not None:
             flight.operation.look = None  # a generator of the driver may wait more than once
             self._conductor.trace.record(await look.record(flight.error, inside=self.number > 0))
         if flight.error is not None:
             raise flight.error
-        return flight.value
 
     def _exec_command(self, command: Any, *args: Any, **options: Any) -> Generator[Any, Any, Any]:
+        # What only this connection can tell apart (BEGIN, SAVEPOINT, RELEASE) goes in the step of what comes next.
         text = command if isinstance(command, bytes) else b""
         if text.startswith(b"BEGIN"):
             self._begun()
-        elif text.startswith((b"COMMIT", b"ROLLBACK", b"SAVEPOINT", b"RELEASE")):
+        elif text.startswith((b"COMMIT", b"ROLLBACK")):
             sql = text.decode()
             yield Operation(self.door.shapes.of(sql, parameters=False), sql)
         return (yield from super()._exec_command(command, *args, **options))
@@ -213,7 +148,8 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
     async def _announce(self, operation: Operation) -> None:
         shape = operation.shape
         if not self._open:
-            raise psycopg.OperationalError("the connection is closed")  # psycopg's words; SQLAlchemy knows them
+            # psycopg's own words; SQLAlchemy knows them.
+            raise psycopg.OperationalError("the connection is closed")
         if shape.refused:
             raise EscapedSimulation(f"{shape.refused}\n  in: {operation.sql}")
         operation.kind, operation.label, operation.footprint = shape.kind, shape.label, shape.footprint
@@ -223,8 +159,7 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
             operation.label = f"{operation.kind.upper()} {', '.join(self._written)}".strip()
             operation.footprint = self.door.footprint_of(self._written, self._locked)
         await self._conductor.point(operation.kind, operation.label, operation.footprint)
-        if self._dead:
-            raise ProcessKilled
+        self._ensure_alive()
         lane = self._conductor.current
         self.user = lane.label if lane is not None else "the scenario"
         operation.written = tuple(self._written)
@@ -238,9 +173,10 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
         if shape.begins or not (self.autocommit or shape.kind in _ENDS):
             self._begun()
         self._tainted |= shape.taints
-        self._written += [table for table in shape.written if table not in self._written]
-        self._locked += [table for table in shape.locked if table not in self._locked]
-        self._took.append((operation.label, frozenset((*shape.written, *shape.locked))))
+        self._took.append(operation)
+        if shape.written or shape.locked:
+            self._written += [table for table in shape.written if table not in self._written]
+            self._locked += [table for table in shape.locked if table not in self._locked]
         self.door.touch(shape)
 
     def completed(self, flight: InFlight) -> None:
@@ -256,12 +192,16 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
         if (look := flight.operation.look) is not None:
             look.after(self)
 
+    def _ensure_alive(self) -> None:
+        if self._dead:
+            raise ProcessKilled
+
     def took(self, tables: set[str]) -> str:
         """The statement that holds what somebody else wants in these tables: the last one that fits."""
-        for label, held in reversed(self._took):
-            if not held.isdisjoint(tables):
-                return label
-        return self._took[-1][0] if self._took else "a lock of its session"
+        for operation in reversed(self._took):
+            if not tables.isdisjoint((*operation.shape.written, *operation.shape.locked)):
+                return operation.label
+        return self._took[-1].label if self._took else "a lock of its session"
 
     def _begun(self) -> None:
         if not self.number:
@@ -284,7 +224,9 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
                 self._num_transactions = 0
                 await self.rollback()
         finally:
-            if self._open:  # cancelled, perhaps: psycopg's own close() waits for nothing and cannot be stopped halfway
+            # Also when cancelled: psycopg's own close() waits for nothing and cannot be stopped halfway.
+            if self._open:
+                self.door.waits.hold()
                 self.release()
                 self.door.waits.settle()
 
@@ -304,7 +246,7 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
 
     # What is not simulated ---------------------------------------------------------------------------------
 
-    def cursor(self, name: str = "", **options: Any) -> Any:  # type: ignore[override]
+    def cursor(self, name: str = "", **options: Any) -> Any:
         """A cursor; one with a name, which lives on the server, is refused."""
         if name:
             raise EscapedSimulation(f"a cursor on the server (cursor({name!r})) {_NOT_YET}")
@@ -314,9 +256,17 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
         """Refused by name."""
         raise EscapedSimulation(f"connection.pipeline() {_NOT_YET}")
 
-    def notifies(self, **_options: Any) -> NoReturn:  # type: ignore[override]
+    def notifies(self, **_options: Any) -> NoReturn:
         """Refused by name."""
         raise EscapedSimulation(f"connection.notifies() {_NOT_YET}")
+
+    def cancel(self) -> NoReturn:
+        """Refused by name."""
+        raise EscapedSimulation(f"connection.cancel() {_NOT_YET}")
+
+    async def cancel_safe(self, **_options: Any) -> NoReturn:
+        """Refused by name."""
+        raise EscapedSimulation(f"connection.cancel_safe() {_NOT_YET}")
 
     async def tpc_begin(self, xid: Any) -> NoReturn:  # noqa: ARG002
         """Refused by name."""

@@ -21,7 +21,8 @@ from simulator.trace import Access
 
 if TYPE_CHECKING:
     from simulator.database.postgresql import PostgresqlDatabase
-    from simulator.database.postgresql_connection import Operation, SimulatedConnection
+    from simulator.database.postgresql_connection import SimulatedConnection
+    from simulator.database.postgresql_flight import Operation
 
 _LOCKED = """SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND locktype = 'relation'
              AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
@@ -39,7 +40,9 @@ class Look:
         tables: that are looked at.
     """
 
-    def __init__(self, door: PostgresqlDatabase, connection: SimulatedConnection, operation: Operation) -> None:
+    def __init__(
+        self, door: PostgresqlDatabase, connection: SimulatedConnection, operation: Operation
+    ) -> None:
         self._door = door
         self._operation = operation
         self._site = calling_code()
@@ -82,11 +85,14 @@ class Look:
         for flight in self._door.waits.parked:
             look = flight.operation.look
             if look is not None:
-                look._latest = _snapshot(self._door, connection.raw.plain, look.tables)  # noqa: SLF001
+                look._latest = _snapshot(self._door, connection.raw.plain, look.tables)
 
     def _may_look(self, connection: SimulatedConnection) -> bool:
         status = connection.pgconn.transaction_status
-        if status not in {TransactionStatus.INTRANS, TransactionStatus.IDLE} or connection.pgconn.pipeline_status:
+        if (
+            status not in {TransactionStatus.INTRANS, TransactionStatus.IDLE}
+            or connection.pgconn.pipeline_status
+        ):
             return False
         asks = connection.raw.plain.cursor(row_factory=tuple_row)
         if asks.execute("SHOW transaction_isolation").fetchone() == ("serializable",):
@@ -125,9 +131,14 @@ def _snapshot(door: PostgresqlDatabase, source: psycopg.Connection[Any], tables:
         rows = cursor.execute(f"SELECT * FROM {quoted}".encode()).fetchall()  # noqa: S608 - the catalog's own name
         key = door.catalog.keys[table]
         names = [column.name for column in cursor.description or ()]
-        keyed = {tuple(row[at] for at in key) or (row, rows[:at].count(row)): tuple(map(plain, row)) for at, row in enumerate(rows)}
-        found[table] = (names, keyed)
+        found[table] = (names, {_key(rows, at, key): tuple(map(plain, row)) for at, row in enumerate(rows)})
     return found
+
+
+def _key(rows: list[tuple[Any, ...]], at: int, key: tuple[int, ...]) -> tuple[Any, ...]:
+    """What tells a row from the others: its primary key, else all of it and how many of the same came before."""
+    row = rows[at]
+    return tuple(row[position] for position in key) or (row, rows[:at].count(row))
 
 
 def _overlaid(own: Tables, then: Tables, latest: Tables) -> Tables:

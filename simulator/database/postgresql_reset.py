@@ -19,7 +19,9 @@ from simulator.errors import DatabaseUnavailable
 if TYPE_CHECKING:
     from simulator.database.postgresql_shapes import Shape
 
-_MONITOR_PATIENCE = "2s"  # for a lock that a lane holds: nobody will move meanwhile, so this is a refusal, not a wait
+_MONITOR_PATIENCE = (
+    "2s"  # for a lock that a lane holds: nobody will move meanwhile, so this is a refusal, not a wait
+)
 _SETTINGS = {
     "timezone": "UTC",
     "default_transaction_isolation": "read committed",
@@ -48,7 +50,11 @@ class Tables:
         self._sql = sql
         self._configure(url)
         self.monitor = self._connect_monitor()
-        self._make()
+        try:
+            self._make()
+        except BaseException:
+            self.monitor.close()
+            raise
 
     def touch(self, shape: Shape) -> None:
         """Notes what a statement may write; also one that fails, since it may have advanced a sequence."""
@@ -125,7 +131,9 @@ class Tables:
         touched = {table for name in self._touched for table in catalog.over(name)} | set(catalog.seeded)
         grown = True
         while grown:  # what a DELETE takes along
-            more = {key.child for key in catalog.foreign_keys if key.parent in touched and key.on_delete in "cnd"}
+            more = {
+                key.child for key in catalog.foreign_keys if key.parent in touched and key.on_delete in "cnd"
+            }
             grown = not more <= touched
             touched |= more
         return [table for table in catalog.tables if table in touched]
@@ -142,7 +150,9 @@ class Tables:
             for statement in self._seed:
                 monitor.execute(statement.encode())
         except psycopg.errors.LockNotAvailable as error:
-            raise DatabaseUnavailable("the tables cannot be emptied: somebody else has locked them") from error
+            raise DatabaseUnavailable(
+                "the tables cannot be emptied: somebody else has locked them"
+            ) from error
 
     def _restart_statement(self) -> bytes:
         calls = (

@@ -7,19 +7,19 @@ first words for a label and no footprint at all, which everybody must take for "
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.tokens import TokenType
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]  # sqlglot re-exports them silently
 
-from simulator.database.postgresql_clock import refusal, tokens_of
-from simulator.database.postgresql_text import numbered
+from simulator.database.postgresql_catalog import named
+from simulator.database.postgresql_clock import crude_tokens_of, refusal, tokens_of
+from simulator.database.postgresql_text import without_placeholders
 from simulator.database.shapes import Footprint
 
 if TYPE_CHECKING:
-    from sqlglot.tokens import Token
-
     from simulator.database.postgresql_catalog import Catalog
 
 _PARSED = {"DELETE", "INSERT", "MERGE", "SELECT", "TABLE", "TRUNCATE", "UPDATE", "VALUES", "WITH", "("}
@@ -85,19 +85,23 @@ class Shapes:
         """The shape of a statement; with parameters, ``%s`` and ``%%`` mean what they mean to psycopg."""
         shape = self._known.get((sql, parameters))
         if shape is None:
-            shape = self._known[sql, parameters] = self._learn(numbered(sql) if parameters else sql)
+            shape = self._known[sql, parameters] = self._learn(
+                without_placeholders(sql) if parameters else sql
+            )
         return shape
 
     def _learn(self, sql: str) -> Shape:
         tokens = tokens_of(sql)
+        verb = tokens[0].text.upper() if tokens else ""
+        if verb not in _PARSED:  # sqlglot gives the rest of such a statement as one piece of text
+            tokens = crude_tokens_of(sql)
         refused = refusal(tokens)
         words = [token.text.upper() for token in tokens]
         while words and words[-1] == ";":
             words.pop()
-        if ";" in words:
+        if ";" in words and verb != "DO":
             return self._several(tokens, refused)
-        verb = words[0] if words else ""
-        label = " ".join(words[:2])
+        label = " ".join(words[:2]) or "an empty statement"
         if verb in {"COMMIT", "END"}:
             return Shape("COMMIT", "commit", _NOTHING)
         if verb in {"ROLLBACK", "ABORT"}:
@@ -105,7 +109,8 @@ class Shapes:
                 return Shape("ROLLBACK TO SAVEPOINT")
             return Shape("ROLLBACK", "rollback", _NOTHING)
         if verb in _TOUCHES_NOTHING:
-            return Shape(verb if verb != "START" else label, footprint=_NOTHING, begins=verb in {"BEGIN", "START"})
+            begins = verb in {"BEGIN", "START"}
+            return Shape(verb if verb != "START" else label, footprint=_NOTHING, begins=begins)
         if verb in _SETTINGS:
             taints = verb != "SET" or not _OF_THE_TRANSACTION & set(words[1:2])
             return Shape(label, footprint=_NOTHING, taints=taints, refused=refused)
@@ -120,9 +125,14 @@ class Shapes:
     def _several(self, tokens: list[Token], refused: str) -> Shape:
         """Statements sent as one text: the label of the first, and no footprint, for they may begin and end anything."""
         starts = [0, *(i + 1 for i, token in enumerate(tokens) if token.token_type == TokenType.SEMICOLON)]
-        words = {tokens[start].text.upper() for start in starts if start < len(tokens)}
-        defines = not words.isdisjoint({"CREATE", "ALTER", "DROP"})
-        return Shape(f"{tokens[0].text.upper()} and {len(words) - 1} more", taints=True, defines=defines, refused=refused)
+        verbs = [tokens[start].text.upper() for start in starts if start < len(tokens)]
+        defines = not {"CREATE", "ALTER", "DROP"}.isdisjoint(verbs)
+        return Shape(
+            f"{tokens[0].text.upper()} and {len(verbs) - 1} more",
+            taints=True,
+            defines=defines,
+            refused=refused,
+        )
 
     def _lock_table(self, tokens: list[Token], label: str) -> Shape:
         names = {token.text.lower() for token in tokens[1:]}
@@ -140,17 +150,20 @@ class Shapes:
         self._tables(tree, reach)
         taints = self._calls(tokens, reach)
         for node in tree.find_all(exp.Insert, exp.Update, exp.Delete, exp.Merge):
+            if node.find_ancestor(exp.Merge):  # WHEN MATCHED THEN UPDATE names no table of its own
+                continue
             refused = refused or self._writes(node, reach)
         verb = tree.key.upper() if tree.key in {"insert", "update", "delete", "merge"} else "SELECT"
         if isinstance(tree, exp.TruncateTable):
             verb = "TRUNCATE"
             reach.writes |= {_name(table) for table in tree.find_all(exp.Table)}
+            reach.known = "CASCADE" not in sql.upper()
         elif reach.writes and verb == "SELECT":  # WITH ... AS (UPDATE ... RETURNING ...) SELECT
             verb = "WITH"
         written, reads, locked = (tuple(sorted(names)) for names in (reach.writes, reach.reads, reach.locks))
         suffix = " FOR UPDATE" if reach.locks - {_ADVISORY} and not written else ""
         return Shape(
-            f"{verb} {', '.join(written or reads)}".strip() + suffix,
+            f"{verb} {', '.join(written or reads or locked)}".strip() + suffix,
             "lock" if locked and not written else "sql",
             self._footprint(reach),
             reads,
@@ -160,12 +173,12 @@ class Shapes:
             refused=refused,
         )
 
-    def _tables(self, tree: exp.Expression, reach: _Reach) -> None:
-        named = {cte.alias for cte in tree.find_all(exp.CTE)}
+    def _tables(self, tree: exp.Expr, reach: _Reach) -> None:
+        ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
         for table in tree.find_all(exp.Table):
             target = table.find_ancestor(exp.Insert)
             into = target is not None and target.this.find(exp.Table) is table
-            if table.name and not into and not (table.name in named and not table.db):
+            if table.name and not into and not (table.name in ctes and not table.db):
                 reach.reads.add(_name(table))
         for select in tree.find_all(exp.Select):
             if select.args.get("locks"):
@@ -174,7 +187,7 @@ class Shapes:
 
     def _calls(self, tokens: list[Token], reach: _Reach) -> bool:
         taints = False
-        for token, following in zip(tokens, tokens[1:], strict=False):
+        for token, following in pairwise(tokens):
             if following.token_type != TokenType.L_PAREN:
                 continue
             name = token.text.lower()
@@ -190,7 +203,7 @@ class Shapes:
                 reach.known = False
         return taints
 
-    def _writes(self, node: exp.Expression, reach: _Reach) -> str:
+    def _writes(self, node: exp.Expr, reach: _Reach) -> str:
         """Adds what a writing statement writes and what the engine looks at because of it; returns a refusal."""
         target = node.this.find(exp.Table) if node.this is not None else None
         if target is None:
@@ -213,7 +226,7 @@ class Shapes:
             self._referred(table, None, reach)
         return ""
 
-    def _named(self, table: str, node: exp.Insert, names: list[exp.Expression] | None) -> frozenset[str]:
+    def _named(self, table: str, node: exp.Insert, names: list[exp.Expr] | None) -> frozenset[str]:
         """The columns that get a value from the statement; the others get their defaults."""
         if any(part.name.upper() == "DEFAULT" for part in node.find_all(exp.Var, exp.Column)):
             return frozenset()  # which column is meant is not worth finding out
@@ -253,11 +266,10 @@ def _name(table: exp.Table) -> str:
     """As the catalog has it: folded to lower case unless quoted, with its schema unless that is ``public``."""
     part = table.this
     name = table.name if isinstance(part, exp.Identifier) and part.quoted else table.name.lower()
-    schema = table.db.lower()
-    return name if schema in {"", "public"} else f"{schema}.{name}"
+    return named(table.db.lower(), name)
 
 
-def _assigned(part: exp.Expression) -> list[exp.Expression]:
+def _assigned(part: exp.Expr) -> list[exp.Expr]:
     """The columns on the left of ``a = 1`` or ``(a, b) = (1, 2)``."""
     left = part.this if isinstance(part, exp.EQ) else part
     return list(left.find_all(exp.Column, exp.Identifier))

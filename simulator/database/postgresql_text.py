@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import re
 
-_PSYCOPGS = re.compile(r"%(?:\((?P<name>[^)]+)\))?(?P<kind>[sbt%])")
+_PSYCOPGS = re.compile(r"%(?:\([^)]+\))?(?P<kind>[sbt%])")
 # What may hold a question mark that is none: strings, quoted names, comments. PostgreSQL's operators ?| and ?& too.
 _QUESTIONS = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$|%|\?\?|\?[|&]|\?""", re.DOTALL
 )
 
 
-def numbered(sql: str) -> str:
-    """psycopg's placeholders (``%s``, ``%(name)s``) as PostgreSQL's own (``$1``); ``%%`` becomes ``%``."""
-    count = 0
+def without_placeholders(sql: str) -> str:
+    """The statement with NULL in place of psycopg's ``%s`` and ``%(name)s``, for a reader that wants its tables.
 
-    def replace(match: re.Match[str]) -> str:
-        nonlocal count
-        if match["kind"] == "%":
-            return "%"
-        count += 1
-        return f"${count}"
-
-    return _PSYCOPGS.sub(replace, sql)
+    Not PostgreSQL's own ``$1``: sqlglot takes ``$1,$2`` for the beginning of a dollar-quoted string.
+    """
+    return _PSYCOPGS.sub(lambda match: "%" if match["kind"] == "%" else "NULL", sql)
 
 
 def question_marks(sql: str, count: int) -> str:

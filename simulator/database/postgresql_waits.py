@@ -1,11 +1,17 @@
-"""Statements in flight, and who waits for whose lock: when a statement is blocked, nobody's clock has a say in it.
+"""Who waits for whose lock: a blocked statement is an event, and no clock of the machine's has a say in it.
 
-The hard part of this door. A statement runs in a server process that we cannot step, so after each one we wait, for
-real, until the world stands still: every statement in flight is either answered or waits for a lock. Only then does a
-lane go on. How long that took is forgotten; *that* it is so is all that counts. It is PostgreSQL's own isolation
-tester's way (``src/test/isolation/isolationtester.c``), with two differences: a lane that got its lock waits to be
-chosen before it goes on, and a circle of waiting lanes is ours to break (the server's own detector is put to sleep,
-because it goes by a timer).
+The hard part of this door. A statement runs in a server process, at its own pace. So after each one we wait, for real,
+until the world stands still: every statement in flight is either answered or waits for a lock. Only then does a lane
+go on. How long that took is forgotten; *that* it is so is all that counts. This is how PostgreSQL's own isolation
+tester goes about it (``src/test/isolation/isolationtester.c``). Three things are different:
+
+* A lane whose statement got its lock waits to be chosen before it goes on.
+* A circle of waiting lanes is ours to break: the server's own detector goes by a timer, and is put to sleep.
+* One step may free several statements at once, and their processes would then race each other in earnest: of five
+  lanes that want one row, any could be the next (20 different outcomes in 100 runs of one schedule). So the waiting
+  processes are stopped (SIGSTOP) before the step and let go one by one, in the order in which they were sent, each
+  until it is answered or blocked again. Where the server is not on this machine that cannot be done, and such
+  executions may not repeat.
 
 Why "stands still" is not a matter of luck:
 
@@ -17,89 +23,30 @@ Why "stands still" is not a matter of luck:
 
 from __future__ import annotations
 
-import select
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 import trio
 from psycopg.pq import DiagnosticField
-from psycopg.waiting import Ready, Wait
 
 from simulator.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
     from simulator.clock import Clock
-    from simulator.database.postgresql_connection import Operation, SimulatedConnection
+    from simulator.database.postgresql_connection import SimulatedConnection
+    from simulator.database.postgresql_flight import InFlight
     from simulator.runtime.conductor import Conductor
-    from simulator.schedulers.base import Lane
 
-# How long poll() may sleep before we ask whether it is a lock that takes so long. Asking costs 0.1 ms, most statements
-# are answered within it, and the only thing that depends on these numbers is how fast we are.
-FIRST_LOOK_MS = 1
-NEXT_LOOK_MS = 5
+# How long to listen for a reply before asking whether it is a lock that takes so long. Asking costs 0.1 ms, most
+# statements are answered within it, and all that depends on these numbers is how fast we are.
+FIRST_LOOK_S = 0.0003
+NEXT_LOOK_S = 0.005
 LOOKS_MAX = 12_000  # a minute; counted, because time.monotonic() stands still in a world
 
 _ONE = "SELECT %s::int AS pid, pg_blocking_pids(%s) AS blockers"
 _ALL = "SELECT pid, pg_blocking_pids(pid) AS blockers FROM pg_locks WHERE NOT granted"
-_EVENTS = {Wait.R: select.POLLIN, Wait.W: select.POLLOUT, Wait.RW: select.POLLIN | select.POLLOUT}
-
 Edges = dict[int, list[int]]
-
-
-class InFlight:
-    """A statement whose reply has not been read to its end. It changes until it is ``done``.
-
-    Attributes:
-        connection: that it was sent on.
-        operation: what was announced.
-        done: its generator has ended: with ``value``, or with ``error``.
-        blockers: the connections that it waits for, as the server numbers them.
-        cancelled: the code that sent it has been told to give up; it will see to the rest when it moves.
-    """
-
-    __slots__ = (
-        "blockers", "cancelled", "connection", "done", "error", "generator", "lane", "operation", "poller", "task", "value", "wants"
-    )  # fmt: skip
-
-    def __init__(
-        self, connection: SimulatedConnection, generator: Generator[Any, Any, Any], wants: Wait, operation: Operation
-    ) -> None:
-        self.connection = connection
-        self.operation = operation
-        self.generator = generator
-        self.poller = connection.raw.poller
-        self.wants = wants
-        self.done = False
-        self.value: Any = None
-        self.error: Exception | None = None
-        self.blockers: list[int] = []
-        self.cancelled = False
-        self.lane: Lane | None = None
-        self.task: trio.lowlevel.Task | None = None
-
-    @property
-    def pid(self) -> int:
-        """The server process that carries it out."""
-        return self.connection.raw.pid
-
-    def advance(self, patience_ms: int = 0) -> bool:
-        """Takes in what has arrived, waiting at most so long for each piece; returns whether that was all."""
-        poller, raw = self.poller, self.connection.raw
-        while not self.done:
-            poller.register(raw.socket, _EVENTS[self.wants])
-            events = poller.poll(patience_ms)
-            if not events:
-                break
-            happened = events[0][1]
-            ready = (Ready.W if happened & select.POLLOUT else 0) | (Ready.R if happened & ~select.POLLOUT else 0)
-            try:
-                self.wants = self.generator.send(ready)
-            except StopIteration as stop:
-                self.value, self.done = stop.value, True
-            except Exception as error:  # noqa: BLE001 - the driver's verdict, for the lane that waits
-                self.error, self.done = error, True
-        return self.done
 
 
 class LockWaits:
@@ -111,7 +58,9 @@ class LockWaits:
         monitor: the connection that asks who is blocked.
     """
 
-    def __init__(self, conductor: Conductor, clock: Clock, monitor: psycopg.Connection[Any]) -> None:
+    def __init__(
+        self, conductor: Conductor, clock: Clock, monitor: psycopg.Connection[dict[str, Any]]
+    ) -> None:
         self._conductor = conductor
         self._clock = clock
         self.monitor = monitor
@@ -120,7 +69,7 @@ class LockWaits:
 
     def carry_out(self, flight: InFlight) -> None:
         """Waits until a statement is answered or blocked; afterwards it is ``done``, or must be parked."""
-        if flight.advance(FIRST_LOOK_MS) and not self.parked:
+        if flight.advance(FIRST_LOOK_S) and not self.parked:
             flight.connection.completed(flight)
         else:
             self.settle(flight)
@@ -147,6 +96,7 @@ class LockWaits:
             await trio.lowlevel.wait_task_rescheduled(abort)
         except trio.Cancelled:
             if flight in self.parked:
+                self.hold()
                 self.cancel(flight)
                 self.settle()
             raise
@@ -155,16 +105,34 @@ class LockWaits:
                 flight.lane.waits_for = ""
         conductor.ensure_alive(flight.lane)
 
+    def hold(self, *, at_least: int = 2) -> None:
+        """To be called before a step that may free locks; ``settle`` follows, or ``let_go`` where nothing was sent.
+
+        Args:
+            at_least: for fewer waiting statements it is not worth while: one alone has nobody to race, unless the step
+                itself goes on after it freed a lock.
+        """
+        if len(self.parked) >= at_least:
+            for flight in self.parked:
+                flight.hold()
+
+    def let_go(self) -> None:
+        """Ends ``hold``: what still waits for a lock does so in its sleep."""
+        for flight in self.parked:
+            flight.let_go()
+
     def settle(self, current: InFlight | None = None) -> None:
-        """To be called after every step that may have freed a lock: waits until the world stands still again."""
-        flights = [*self.parked, *([current] if current is not None else [])]
+        """To be called after a step that may have freed locks: waits until the world stands still again."""
+        flights = [*([current] if current is not None else []), *self.parked]
         before = {flight.pid: flight.blockers for flight in self.parked}
-        edges = self._stand_still(flights)
-        # Each round ends one statement, so there are no more rounds than statements.
-        while (circle := self._circle(flights, edges, before)) is not None:
-            self._break(circle)
+        try:
             edges = self._stand_still(flights)
-        # In the order in which they were sent: the order in which replies arrived is the server's secret.
+            # Each round ends one statement, so there are no more rounds than statements.
+            while (circle := self._circle(flights, edges, before)) is not None:
+                self._break(circle)
+                edges = self._stand_still(flights)
+        finally:
+            self.let_go()
         for flight in flights:
             flight.blockers = edges.get(flight.pid, [])
             if flight.done:
@@ -177,16 +145,10 @@ class LockWaits:
                 flight.lane.waits_for = self._reason(flight)
 
     def cancel(self, flight: InFlight) -> None:
-        """Makes the server end a blocked statement with an error, and takes the statement out of the waiting ones."""
-        self.monitor.execute("SELECT pg_cancel_backend(%s)", (flight.pid,))
-        for _ in range(LOOKS_MAX):
-            if flight.advance(NEXT_LOOK_MS):
-                break
-        else:
-            raise _endless(flight)
+        """Makes the server end a blocked statement with an error; nobody is woken, for its lane is on its way out."""
+        self._end(flight)
         flight.connection.completed(flight)
-        if flight in self.parked:
-            self.parked.remove(flight)
+        self.parked.remove(flight)
 
     def cancel_all(self, doomed: list[InFlight]) -> None:
         """Cancels several: who is waited for comes last, so that none of them gets a lock that another one loses."""
@@ -205,16 +167,46 @@ class LockWaits:
             running = next((flight for flight in pending if not edges.get(flight.pid)), None)
             if running is None:
                 return edges
-            running.advance(NEXT_LOOK_MS)
+            self._run(running)
         raise _endless(pending[0])
+
+    def _run(self, flight: InFlight) -> None:
+        """Lets one statement go on until it is answered or blocked."""
+        flight.let_go()
+        for look in range(LOOKS_MAX):
+            if flight.advance(NEXT_LOOK_S if look else FIRST_LOOK_S):
+                return
+            if self._ask([flight]).get(flight.pid):
+                flight.hold()
+                return
+        raise _endless(flight)
+
+    def _end(self, flight: InFlight) -> None:
+        flight.let_go()
+        self._question("SELECT pg_cancel_backend(%s)", flight.pid)
+        for _ in range(LOOKS_MAX):
+            if flight.advance(NEXT_LOOK_S):
+                return
+        raise _endless(flight)
 
     def _ask(self, pending: list[InFlight]) -> Edges:
         if len(pending) == 1:  # the usual case, at two thirds of the price
-            pid = pending[0].pid
-            rows = self.monitor.execute(_ONE, (pid, pid), prepare=True)
+            rows = self._question(_ONE, pending[0].pid, pending[0].pid)
         else:
-            rows = self.monitor.execute(_ALL, prepare=True)
-        return {row["pid"]: row["blockers"] for row in rows}
+            rows = self._question(_ALL)
+        return {row["pid"]: self._in_order(row["blockers"]) for row in rows}
+
+    def _in_order(self, pids: list[int]) -> list[int]:
+        """In the order in which the connections were opened, which is the same in every execution."""
+        return [pid for pid in self.connections if pid in pids] + [
+            pid for pid in pids if pid not in self.connections
+        ]
+
+    def _question(self, sql: LiteralString, *parameters: int) -> list[dict[str, Any]]:
+        try:
+            return self.monitor.execute(sql, parameters, prepare=True).fetchall()
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailable(f"PostgreSQL has gone: {' '.join(str(error).split())}") from error
 
     def _wake(self, flight: InFlight) -> None:
         if flight.cancelled or flight.task is None:
@@ -237,14 +229,16 @@ class LockWaits:
             return "a lock held by a connection that is none of the world's"
         operation = flight.operation
         tables = {*operation.shape.reads, *operation.shape.written, *operation.shape.locked}
-        held = (f"{holder.user} ({holder.took(tables)})" for holder in dict.fromkeys(holders))
+        held = (f"{holder.user} ({holder.took(tables)})" for holder in holders)
         return f"a lock held by {' and '.join(held)}"
 
     def _circle(self, flights: list[InFlight], edges: Edges, before: Edges) -> list[InFlight] | None:
         """A circle of waiting statements, beginning with the one that closed it."""
         by_pid = {flight.pid: flight for flight in flights if not flight.done}
         # The one that was just sent has closed it, or else one that got its lock and met the next one.
-        changed = [flight for flight in reversed(flights) if edges.get(flight.pid, []) != before.get(flight.pid)]
+        changed = [
+            flight for flight in reversed(flights) if edges.get(flight.pid, []) != before.get(flight.pid)
+        ]
         for flight in changed:
             path = _way_back(flight.pid, edges)
             if path and all(pid in by_pid for pid in path):
@@ -258,7 +252,7 @@ class LockWaits:
             f"{one.connection.user} ({one.operation.label}) waits for {following.connection.user}"
             for one, following in zip(circle, [*circle[1:], victim], strict=True)
         ]
-        self.cancel(victim)
+        self._end(victim)
         if isinstance(victim.error, psycopg.errors.QueryCanceled):
             detail = ";\n".join(lines) + "."
             victim.error = psycopg.errors.DeadlockDetected(
@@ -291,6 +285,6 @@ def _way_back(start: int, edges: Edges) -> list[int]:
 def _endless(flight: InFlight) -> DatabaseUnavailable:
     return DatabaseUnavailable(
         f"{flight.connection.user}: {flight.operation.label} was neither answered by PostgreSQL nor blocked by a lock "
-        f"for {LOOKS_MAX * NEXT_LOOK_MS / 1000:.0f} s of real time; it is too slow for a world, or waits for something "
+        f"for {LOOKS_MAX * NEXT_LOOK_S:.0f} s of real time; it is too slow for a world, or waits for something "
         "that is no lock"
     )
