@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from reference import Invariant, Provider, ProviderPayment, ProviderStatus, Service, open_engine
+from reference import Invariant, Provider, ProviderPayment, ProviderStatus, Service
 from reference import invariants as reference_invariants
 from reference.storage.schema import metadata
 from scenarios.incidents.subscription_224.deployed import (
@@ -20,7 +20,7 @@ from scenarios.incidents.subscription_224.deployed import (
 from scenarios.incidents.subscription_224.deployed.database import deployed_schema
 from scenarios.incidents.subscription_224.deployed.deployment import Deployment
 from scenarios.incidents.subscription_224.deployed.values import FREE_V2RAY_TARIFF_ID
-from scenarios.wiring import Remote, open_async_connection
+from scenarios.wiring import Remote, engine, open_async_connection
 from simulator import Process, World
 
 USER = 7
@@ -244,13 +244,12 @@ class ReferenceShop:
 
     def process(self, world: World, remote: Remote) -> Callable[[Process], Awaitable[Paths]]:
         """A process of the reference: the production engine with the simulator's connector."""
-        engine = open_engine(world.database.url, connect=world.database.connect)
 
         async def start(_process: Process) -> Paths:
             provider = _AskedProvider(remote)
             return _ReferencePaths(
                 Service(
-                    engine=engine,
+                    engine=engine(world),
                     providers={Provider.YOOKASSA: provider, Provider.PLATEGA: provider},
                     notifier=_Bot(remote),
                     key_servers=_Servers(remote),

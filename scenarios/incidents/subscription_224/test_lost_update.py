@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy import text
 
-from reference import TrioEngine, open_engine
+from reference import TrioEngine
+from scenarios.wiring import engine
 from simulator import Operator, World, simulate
 
 SCHEMA = "CREATE TABLE subscriptions (id INTEGER PRIMARY KEY, expires_at INTEGER NOT NULL)"
@@ -21,17 +22,17 @@ WRITE = text("UPDATE subscriptions SET expires_at = :new WHERE id = 224")
 ADD = text("UPDATE subscriptions SET expires_at = expires_at + :duration WHERE id = 224")
 
 
-async def read_then_write(engine: TrioEngine) -> None:
+async def read_then_write(shop: TrioEngine) -> None:
     """The deployed `extend_subscription_async`: the sum is made outside the database."""
-    async with engine.connect() as connection:
+    async with shop.connect() as connection:
         old = (await connection.execute(READ)).scalar_one()
         await connection.execute(WRITE, {"new": old + DURATION})
         await connection.commit()
 
 
-async def add_in_one_statement(engine: TrioEngine) -> None:
+async def add_in_one_statement(shop: TrioEngine) -> None:
     """The fix of v2.4.10: the sum is made where the lock is."""
-    async with engine.connect() as connection:
+    async with shop.connect() as connection:
         await connection.execute(ADD, {"duration": DURATION})
         await connection.commit()
 
@@ -39,9 +40,8 @@ async def add_in_one_statement(engine: TrioEngine) -> None:
 async def two_extensions(world: World, extend: Callable[[TrioEngine], Awaitable[None]]) -> None:
     """Two paid extensions of a subscription that ends at 100."""
     world.database.insert("subscriptions", id=224, expires_at=100)
-    engine = open_engine(world.database.url, connect=world.database.connect)
-    world.process("api").run(Operator(extend, engine, name="first"))
-    world.process("bot").run(Operator(extend, engine, name="second"))
+    world.process("api").run(Operator(extend, engine(world), name="first"))
+    world.process("bot").run(Operator(extend, engine(world), name="second"))
     await world.quiesce()
 
 
