@@ -26,10 +26,12 @@ DOORS = {
     "aiosqlite": ("simulator/database/", "reference/storage/", "scenarios/"),
     "psycopg": ("simulator/database/", "reference/storage/", "scenarios/"),
     "sqlglot": ("simulator/database/",),
+    "httpx": ("simulator/network", "scenarios/services/sdk.py", "reference/clients/"),
+    "stripe": ("scenarios/services/sdk.py", "reference/clients/"),
     "pytest": ("simulator/pytest_", "scenarios/"),
     "cronsim": ("simulator/actors.py",),
     "asyncio": ("tests/",),
-    "threading": ("tests/",),
+    "threading": ("simulator/runtime/", "tests/"),
 }
 
 

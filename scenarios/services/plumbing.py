@@ -1,0 +1,183 @@
+"""What every stand-in is made of: an ASGI application that answers one request with one function, and remembers it.
+
+It refuses to be a framework: no middleware, no dependency injection, and a wrong request is answered in the words of the
+provider, which is each stand-in's own business.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+Clock = Callable[[], float]
+"""Unix seconds."""
+Work = Callable[[], Awaitable[None]]
+"""Awaited where a service's work takes time: a world's `network.pause`, a sleep in a load run, or nothing."""
+
+
+class NotModelled(Exception):  # noqa: N818 - it is not an error of the provider's, and must not read like one
+    """The provider has this and the stand-in does not: a mistake in the test, never an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What arrived.
+
+    Attributes:
+        at: when, in unix seconds.
+        method: in capitals.
+        path: decoded, without the query.
+        query: in order, with repetitions.
+        headers: names in lower case.
+        body: as it came.
+    """
+
+    at: float
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def form(self) -> tuple[tuple[str, str], ...]:
+        """The body as a form, in order, with repetitions and blank values."""
+        return tuple(parse_qsl(self.body.decode(), keep_blank_values=True))
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return json.loads(self.body or b"null")
+
+    def basic(self) -> tuple[str, str] | None:
+        """User and password of Basic authentication; None without."""
+        scheme, _, value = self.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        try:
+            user, _, password = base64.b64decode(value).decode().partition(":")
+        except ValueError:
+            return None
+        return user, password
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = (("content-type", "application/json"),)
+
+    def adding(self, *headers: tuple[str, str]) -> Answer:
+        """The same with more headers."""
+        return Answer(self.status, self.body, (*self.headers, *headers))
+
+
+def answer_json(body: Any, status: int = 200) -> Answer:
+    """An answer in JSON, byte for byte the same for the same body."""
+    return Answer(status, json.dumps(body, ensure_ascii=False).encode())
+
+
+class Refused(Exception):  # noqa: N818 - an answer of the provider's on its way out
+    """Raised inside a stand-in to end a request with an answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status, answer.body.decode())
+        self.answer = answer
+
+
+E = TypeVar("E")
+
+
+def route(endpoints: Sequence[tuple[str, str, E]], request: Request) -> tuple[E, str] | None:
+    """The endpoint of a request and the id in its path (empty without one); None when there is none.
+
+    Args:
+        endpoints: method, pattern of the whole path, endpoint.
+        request: what arrived.
+    """
+    for method, pattern, endpoint in endpoints:
+        match = re.fullmatch(pattern, request.path)
+        if match and method == request.method:
+            return endpoint, match.group(1) if match.groups() else ""
+    return None
+
+
+async def no_work() -> None:
+    """Work that takes no time."""
+
+
+class Service:
+    """An ASGI application.
+
+    A subclass has `answer`; it decides everything and may raise `Refused`. Between two awaits of `work` it is one step.
+
+    Attributes:
+        arrived: every request, in order, also those that were refused: what oracles count.
+        wake_at: called with the unix time at which `tick` has something to do; set by whoever runs the service.
+    """
+
+    def __init__(self, clock: Clock, *, work: Work = no_work) -> None:
+        self.clock = clock
+        self.work = work
+        self.arrived: list[Request] = []
+        self.wake_at: Callable[[float], None] = lambda _at: None
+
+    async def answer(self, request: Request) -> Answer:
+        """Answers one request.
+
+        Raises:
+            Refused: with the provider's own error.
+        """
+        raise NotImplementedError
+
+    def tick(self) -> None:
+        """Does what the passing of time alone brings about."""
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        """ASGI."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        if scope["type"] != "http":
+            raise NotModelled(f"{type(self).__name__} speaks HTTP; got a scope of type {scope['type']!r}")
+        request = await self._read(scope, receive)
+        self.arrived.append(request)
+        self.tick()
+        try:
+            answer = await self.answer(request)
+        except Refused as refused:
+            answer = refused.answer
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _read(self, scope: Mapping[str, Any], receive: Any) -> Request:
+        parts = []
+        more = True
+        while more:
+            message = await receive()
+            parts.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        query = tuple(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        return Request(self.clock(), scope["method"], scope["path"], query, headers, b"".join(parts))
+
+
+async def _live(receive: Any, send: Any) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,1 @@
+"""Do the stand-ins agree with the real thing?"""

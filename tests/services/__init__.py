@@ -1,0 +1,1 @@
+"""Do the stand-ins keep the providers' rules?"""
