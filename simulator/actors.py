@@ -36,17 +36,25 @@ class Actor:
     """
 
     def __init__(
-        self, program: Program, args: tuple[Any, ...], *, name: str | None, after: timedelta, tolerates: Errors
+        self,
+        program: Program,
+        args: tuple[Any, ...],
+        *,
+        name: str | None,
+        after: timedelta,
+        tolerates: Errors,
     ) -> None:
         self.program = program
         self.args = args
-        self.name = checked_name(name or getattr(program, "__name__", type(program).__name__))
+        self.name = checked_name(name or str(getattr(program, "__name__", type(program).__name__)))
         self.after = after
         self.tolerates = tolerates if isinstance(tolerates, tuple) else (tolerates,)
         if not callable(program):
             raise ValueError(f"{self.name}: an actor runs an async function; got {program!r}")
         if not all(isinstance(error, type) and issubclass(error, Exception) for error in self.tolerates):
-            raise ValueError(f"{self.name}: tolerates=... takes a tuple of exception classes; got {tolerates!r}")
+            raise ValueError(
+                f"{self.name}: tolerates=... takes a tuple of exception classes; got {tolerates!r}"
+            )
         if after < NOW:
             raise ValueError(f"{self.name}: after={after} lies before the actors start")
 
@@ -111,7 +119,9 @@ class Poller(Actor):
     ) -> None:
         super().__init__(program, args, name=name, after=after, tolerates=tolerates)
         if every <= NOW or looks < 1:
-            raise ValueError(f"{self.name}: a poller looks at least once, at a positive interval; got {looks}, {every}")
+            raise ValueError(
+                f"{self.name}: a poller looks at least once, at a positive interval; got {looks}, {every}"
+            )
         self.every = every
         self.looks = looks
 
@@ -147,14 +157,20 @@ class Cron(Actor):
         if (every is None) == (expression is None):
             raise ValueError(f"{self.name}: a cron job has either every=... or expression=...")
         if ticks < 1 or (every is not None and every <= NOW):
-            raise ValueError(f"{self.name}: a cron job ticks at least once, at a positive interval; got {ticks}, {every}")
+            raise ValueError(
+                f"{self.name}: a cron job ticks at least once, at a positive interval; got {ticks}, {every}"
+            )
         if expression is not None and after != NOW:
-            raise ValueError(f"{self.name}: after=... is for every=...; a cron expression says itself when it is due")
+            raise ValueError(
+                f"{self.name}: after=... is for every=...; a cron expression says itself when it is due"
+            )
         self.every = every
         self.expression = expression
         self.ticks = ticks
         self.overlap = overlap
-        self.moments(datetime(2026, 1, 1, tzinfo=UTC))  # a wrong expression is the caller's mistake: say so here
+        self.moments(
+            datetime(2026, 1, 1, tzinfo=UTC)
+        )  # a wrong expression is the caller's mistake: say so here
 
     def moments(self, start: datetime) -> list[float]:
         """When the ticks are due, in seconds after ``start``."""
@@ -179,6 +195,11 @@ class Operator(Actor):
     """
 
     def __init__(
-        self, program: Program, *args: Any, after: timedelta = NOW, tolerates: Errors = (), name: str | None = None
+        self,
+        program: Program,
+        *args: Any,
+        after: timedelta = NOW,
+        tolerates: Errors = (),
+        name: str | None = None,
     ) -> None:
         super().__init__(program, args, name=name, after=after, tolerates=tolerates)

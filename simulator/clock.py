@@ -58,7 +58,9 @@ class Clock:
             ValueError: the start has no time zone; a scenario that means local time would differ between machines.
         """
         if start.tzinfo is None:
-            raise ValueError(f"a world starts at a time with a time zone; got {start.isoformat()}, which has none")
+            raise ValueError(
+                f"a world starts at a time with a time zone; got {start.isoformat()}, which has none"
+            )
         self._start = start.astimezone(UTC)
         self.move_to(0.0)
 

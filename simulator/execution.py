@@ -84,7 +84,12 @@ class Outcome:
     @property
     def cost(self) -> tuple[int, int, int, int]:
         """Smaller is a shorter story: faults, plain data, preemptions, steps."""
-        return (self.faults, sum(value for _, value in self.trace.choices), self.preemptions, len(self.trace.steps))
+        return (
+            self.faults,
+            sum(value for _, value in self.trace.choices),
+            self.preemptions,
+            len(self.trace.steps),
+        )
 
     def without_failure(self) -> Outcome:
         """The same execution, taken for one that held (a search for one failure passes by another)."""
@@ -96,7 +101,7 @@ _frozen = False
 
 def _freeze_garbage() -> None:
     """Once per interpreter: what was imported is never garbage, and looking at it again took 90 % of a short run."""
-    global _frozen  # noqa: PLW0603
+    global _frozen
     if not _frozen:
         gc.collect()
         gc.freeze()
@@ -175,7 +180,9 @@ class Simulation:
         if conductor.error is not None:
             raise conductor.error
         if not world.quiesced and conductor.failure is None:
-            raise SimulatorError("the scenario never called world.quiesce(): nobody moved, so nothing was shown")
+            raise SimulatorError(
+                "the scenario never called world.quiesce(): nobody moved, so nothing was shown"
+            )
         faults = sum(lane == "fault" for lane, _, _ in conductor.trace.steps)
         return Outcome(
             conductor.failure,
@@ -252,7 +259,10 @@ class Simulation:
 
 def _most_urgent(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Ctrl-C before everything, what is no ordinary error before what is, and the first of its kind."""
-    return min(leaves_of(group), key=lambda error: (not isinstance(error, KeyboardInterrupt), isinstance(error, Exception)))
+    return min(
+        leaves_of(group),
+        key=lambda error: (not isinstance(error, KeyboardInterrupt), isinstance(error, Exception)),
+    )
 
 
 def _assertion(error: AssertionError) -> Failure:
@@ -264,4 +274,6 @@ def _assertion(error: AssertionError) -> Failure:
         trace = trace.tb_next
     text = str(error).strip() or "an assertion of the scenario failed"
     first, *more = text.splitlines()
-    return Failure("the_scenarios_own_assertion", first, (*more, f"at {site}") if site else tuple(more), "assertion")
+    return Failure(
+        "the_scenarios_own_assertion", first, (*more, f"at {site}") if site else tuple(more), "assertion"
+    )

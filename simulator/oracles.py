@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from simulator.errors import InvariantRaised, SimulatorError
+from simulator.runtime.callsite import describe, is_users
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -51,13 +52,25 @@ class Failure:
     details: tuple[str, ...] = ()
     kind: str = "violation"
 
+    def is_like(self, other: Failure | None) -> bool:
+        """Whether it is the same claim that failed in the same way; what the rows held may differ."""
+        return other is not None and (self.name, self.kind) == (other.name, other.kind)
+
     def __str__(self) -> str:
         return "\n".join([f"{self.name}: {self.reason}", *(f"    {line}" for line in self.details)])
 
 
 def name_of(claim: Claim) -> str:
-    """The name of a claim."""
-    return claim.name if isinstance(claim, SqlClaim) else getattr(claim, "__name__", type(claim).__name__)
+    """The name of a claim.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if isinstance(claim, SqlClaim):
+        return claim.name
+    if not callable(claim):
+        raise TypeError(f"a claim is a function of the world, or has a name and an sql; got {claim!r}")
+    return str(getattr(claim, "__name__", type(claim).__name__))
 
 
 def check_now(claim: Claim, world: World) -> str | None:
@@ -88,10 +101,12 @@ async def check_at_rest(claim: Claim, world: World) -> str | None:
     Raises:
         InvariantRaised: the claim itself failed.
     """
-    if isinstance(claim, SqlClaim) or not inspect.iscoroutinefunction(claim):
+    if isinstance(claim, SqlClaim):
         return check_now(claim, world)
     try:
-        reason = await claim(world)
+        reason = claim(world)
+        if inspect.isawaitable(reason):
+            reason = await reason
     except Exception as error:
         raise _raised(claim, error) from error
     return _checked_reason(claim, reason)
@@ -106,11 +121,22 @@ def _checked_reason(claim: Claim, reason: object) -> str | None:
 
 
 def _raised(claim: Claim, error: Exception) -> InvariantRaised:
-    what = f"its SQL is:\n{claim.sql}" if isinstance(claim, SqlClaim) else "see the cause above"
+    where = f"its SQL is:\n{claim.sql}" if isinstance(claim, SqlClaim) else _place_of(error)
     return InvariantRaised(
         f"the invariant {name_of(claim)} raised {type(error).__name__}: {error}; that says nothing about the code "
-        f"under test. {what}"
+        f"under test. {where}"
     )
+
+
+def _place_of(error: Exception) -> str:
+    """The innermost line of the user's own code that an error came through."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        if is_users(trace.tb_frame):
+            site = describe(trace.tb_frame)
+            place = f"It was raised at {site.path}:{trace.tb_lineno} in {site.function}"
+        trace = trace.tb_next
+    return place
 
 
 def _rows_as_reason(rows: Sequence[dict[str, Any]]) -> str | None:
@@ -124,7 +150,9 @@ def _rows_as_reason(rows: Sequence[dict[str, Any]]) -> str | None:
 def never_ends(steps: Sequence[tuple[str, str, float]], limit: int) -> Failure:
     """The step limit was reached: somebody goes round in circles."""
     tail = Counter(f"{lane}: {point}" for lane, point, _ in steps[-200:])
-    lines = [f"{count} of the last {min(200, len(steps))} steps: {what}" for what, count in tail.most_common(5)]
+    lines = [
+        f"{count} of the last {min(200, len(steps))} steps: {what}" for what, count in tail.most_common(5)
+    ]
     return Failure(
         "ends_within_the_step_limit",
         f"still going after {limit} steps; raise steps_max if it is meant to be that long",
@@ -137,7 +165,9 @@ def waits_for_ever(waiting: Sequence[str]) -> Failure:
     """Nobody can move, and no timer is set."""
     return Failure(
         "nobody_waits_for_ever",
-        f"{len(waiting)} wait for what nobody will do" if len(waiting) != 1 else "1 waits for what nobody will do",
+        f"{len(waiting)} wait for what nobody will do"
+        if len(waiting) != 1
+        else "1 waits for what nobody will do",
         tuple(waiting),
         "deadlock",
     )

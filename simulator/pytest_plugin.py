@@ -1,116 +1,54 @@
-"""pytest's side: options, profiles, and the lines at the end of a run."""
+"""pytest's side: the options, a replay's one test, and the lines at the end of a run."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from simulator.errors import SimulatorError
-from simulator.schedule import Schedule, load_schedule
-from simulator.schedulers import search_named
+from simulator.pytest_options import OPTIONS, Options, add_options, read_options
+from simulator.report import Line, summary_lines
+from simulator.schedule import Schedule
 from simulator.simulate import MARK
 
 SUMMARY = "turnstile"  # the key of a user property: xdist carries those from its workers
 DETAIL = "turnstile-report"
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """How much to do when nobody says.
-
-    Attributes:
-        executions: for a test that does not say itself.
-        factor: how many times as many as a test says itself.
-        scheduler: the search.
-    """
-
-    executions: int
-    factor: int
-    scheduler: str
-
-
-PROFILES = {
-    "merge": Profile(executions=100, factor=1, scheduler="drawn"),
-    "nightly": Profile(executions=2_000, factor=20, scheduler="drawn"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line said about simulations."""
-
-    profile: Profile
-    executions: int | None
-    scheduler: str | None
-    seed: int
-    schedule: Schedule | None
-    schedule_path: str
-    folder: Path
-    database: str
-    database_url: str | None
-    database_folder: Path | None
-    check_determinism: bool
-
-
-OPTIONS = pytest.StashKey[Options]()
+NOTICES = pytest.StashKey[
+    list[str]
+]()  # what a test has to say that has no report, because it was interrupted
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the options."""
-    group = parser.getgroup("turnstile", "simulations (turnstile)")
-    group.addoption("--executions", type=int, metavar="N", help="executions per simulation (default: the profile's)")
-    group.addoption("--scheduler", metavar="NAME", help="drawn (by Hypothesis), seeded, or bounded (preemptions)")
-    group.addoption("--seed", type=int, default=0, metavar="N", help="where chance begins (default: 0)")
-    group.addoption("--schedule", metavar="FILE", help="replay this saved schedule instead of exploring")
-    group.addoption(
-        "--schedules-folder",
-        metavar="DIR",
-        default=".turnstile",
-        help="where failing schedules are saved (default: .turnstile)",
-    )
-    group.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite", help="engine (default: sqlite)")
-    group.addoption("--database-url", metavar="URL", help="a PostgreSQL server to use instead of a private one")
-    group.addoption("--database-folder", metavar="DIR", help="where simulated SQLite files go (default: memory-backed)")
-    group.addoption(
-        "--simulation-profile",
-        choices=tuple(PROFILES),
-        default=os.environ.get("TURNSTILE_PROFILE", "merge"),
-        help="merge (default: before a merge) or nightly; also TURNSTILE_PROFILE",
-    )
-    group.addoption(
-        "--check-determinism", action="store_true", help="run each schedule twice and report the first difference"
-    )
+    add_options(parser)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Reads the options once; a wrong one ends the run with one line."""
-    option = config.getoption
-    try:
-        path = option("--schedule")
-        schedule = load_schedule(Path(path)) if path else None
-        if option("--scheduler"):
-            search_named(option("--scheduler"), length=2)
-    except SimulatorError as error:
-        raise pytest.UsageError(str(error)) from None
-    if (option("--executions") or 1) < 1:
-        raise pytest.UsageError(f"--executions must be at least 1; got {option('--executions')}")
-    folder = option("--database-folder")
-    config.stash[OPTIONS] = Options(
-        profile=PROFILES[option("--simulation-profile")],
-        executions=option("--executions"),
-        scheduler=option("--scheduler"),
-        seed=option("--seed"),
-        schedule=schedule,
-        schedule_path=path or "",
-        folder=config.rootpath / option("--schedules-folder"),
-        database=option("--database"),
-        database_url=option("--database-url"),
-        database_folder=Path(folder) if folder else None,
-        check_determinism=option("--check-determinism"),
-    )
+    config.stash[NOTICES] = []
+    options = config.stash[OPTIONS] = read_options(config)
+    if options.schedule is not None and config.args_source is not config.ArgsSource.ARGS:
+        _collect_only(config, options, options.schedule)
+
+
+def _collect_only(config: pytest.Config, options: Options, schedule: Schedule) -> None:
+    """No path was given: a schedule knows the file of its test."""
+    if not schedule.test:
+        raise pytest.UsageError(
+            f"{options.schedule_path} names no test: give the path of the one that it is for"
+        )
+    file = schedule.test.partition("::")[0]
+    if not (config.rootpath / file).is_file():
+        raise pytest.UsageError(
+            f"{options.schedule_path} belongs to {schedule.test}, and there is no file {file} in {config.rootpath}; "
+            "if it was moved, give its path as well"
+        )
+    config.args = [str(config.rootpath / file)]
+    config.args_source = config.ArgsSource.ARGS
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -119,34 +57,57 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Raises:
         pytest.UsageError: it is not among those that were collected.
     """
-    schedule = config.stash[OPTIONS].schedule
-    if schedule is None or not schedule.test:
+    options = config.stash[OPTIONS]
+    if options.schedule is None:
         return
     simulations = [item for item in items if hasattr(getattr(item, "obj", None), MARK)]
-    wanted = [item for item in simulations if item.nodeid == schedule.test]
-    if not wanted:
-        path = config.stash[OPTIONS].schedule_path
+    wanted = _belonging_to(options.schedule.test, simulations)
+    if len(wanted) != 1:
+        name = options.schedule.test or "no test by name"
         raise pytest.UsageError(
-            f"{path} belongs to {schedule.test}, which is not among the {len(simulations)} simulations collected here"
+            f"{options.schedule_path} belongs to {name}, which is not among the {len(simulations)} simulations "
+            "collected here"
         )
     config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
     items[:] = wanted
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """A line for each simulation, and the reports of incidents that were replayed on purpose."""
-    reports = [
-        report
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.stats.get(outcome, [])
-        if getattr(report, "when", "") == "call"
-    ]
-    lines = [value for report in reports for key, value in report.user_properties if key == SUMMARY]
-    details = [value for report in reports for key, value in report.user_properties if key == DETAIL]
-    for detail in details:
-        terminalreporter.section("replayed")
-        terminalreporter.write_line(str(detail))
-    if lines:
-        terminalreporter.section("simulations")
-        for line in lines:
-            terminalreporter.write_line(str(line))
+def _belonging_to(test: str, simulations: list[pytest.Item]) -> list[pytest.Item]:
+    """The test of that id; else, where its file was moved, the one of that name; else the only one."""
+    same = [item for item in simulations if item.nodeid == test]
+    name = test.partition("::")[2]
+    return same or [item for item in simulations if not test or item.nodeid.partition("::")[2] == name]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """A line for each simulation with news, and the reports of incidents that were replayed on purpose."""
+    for detail in _said(terminalreporter, DETAIL):
+        terminalreporter.write_sep("=", "replayed")
+        terminalreporter.write_line(detail)
+    lines = [Line.from_text(text) for text in _said(terminalreporter, SUMMARY)]
+    notices = config.stash[NOTICES]
+    if lines or notices:
+        terminalreporter.write_sep("=", "simulations")
+        width = config.get_terminal_writer().fullwidth
+        verbose = config.get_verbosity() > 0
+        for text in [*summary_lines(lines, width=width, verbose=verbose, folder=_folder(config)), *notices]:
+            terminalreporter.write_line(text)
+
+
+def _said(terminalreporter: Any, key: str) -> Iterator[str]:
+    """What simulations said, whatever else became of their tests (a test may be expected to fail)."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", "") == "call":
+                yield from (str(value) for name, value in report.user_properties if name == key)
+
+
+def _folder(config: pytest.Config) -> str:
+    """Where schedules are, as one types it here."""
+    return shown_path(config, config.stash[OPTIONS].folder)
+
+
+def shown_path(config: pytest.Config, path: Path) -> str:
+    """A path as one types it in the folder where pytest was started."""
+    relative = os.path.relpath(path, config.invocation_params.dir)
+    return min(relative, str(path), key=len)

@@ -2,43 +2,68 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import shlex
 import sys
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from simulator.database.choose import database_for
 from simulator.errors import SimulatorError
-from simulator.exploration import Exploration, explore, replay
+from simulator.exploration import Exploration, Interrupted, explore, replay
 from simulator.oracles import name_of
-from simulator.pytest_plugin import DETAIL, OPTIONS, SUMMARY, Options
-from simulator.report import Facts, incident_report, summary_line
+from simulator.pytest_options import OPTIONS, Options
+from simulator.pytest_plugin import DETAIL, NOTICES, SUMMARY, shown_path
+from simulator.report import Facts, incident_report, line_of, short_name
+from simulator.runtime.callsite import is_users
+from simulator.schedule import Schedule
 from simulator.schedulers.base import Limits
 
 if TYPE_CHECKING:
     from simulator.simulate import Specification
     from simulator.world import World
 
-_PROGRESS_EVERY = 200
+
+def _is_no_verdict(excinfo: pytest.ExceptionInfo[BaseException] | None) -> bool:
+    """Hides a frame, unless it is the one that a verdict needs: pytest complains where it has hidden every frame."""
+    return excinfo is None or not isinstance(excinfo.value, pytest.fail.Exception)
 
 
-def run_simulation(request: pytest.FixtureRequest, specification: Specification, arguments: dict[str, Any]) -> None:
-    """What a decorated test does when pytest calls it."""
-    __tracebackhide__ = True
-    options = request.config.stash[OPTIONS]
+def run_simulation(
+    request: pytest.FixtureRequest,
+    specification: Specification,
+    instance: tuple[Any, ...],
+    arguments: dict[str, Any],
+) -> None:
+    """What a decorated test does when pytest calls it.
+
+    Args:
+        request: pytest's.
+        specification: what the decorator was told.
+        instance: of the test class, where the scenario is a method.
+        arguments: what pytest fills in.
+    """
+    __tracebackhide__ = _is_no_verdict
+    options = request.config.stash.get(OPTIONS, None)
+    if options is None:
+        pytest.fail(
+            "turnstile's pytest plugin is not loaded: install the package, or give -p simulator.pytest_plugin",
+            False,
+        )
     run = _Run(request, specification, options)
 
     async def scenario(world: World) -> None:
-        await specification.scenario(world, **arguments)
+        await specification.scenario(*instance, world, **arguments)
 
     try:
         verdict = run.replay(scenario) if options.schedule is not None else run.explore(scenario)
     except SimulatorError as error:
-        verdict = f"{type(error).__name__}: {error}"
+        verdict = f"{type(error).__name__}: {error}{run.how_to_see_it()}"
+    except Exception as error:
+        error.add_note(run.how_to_see_it().strip())
+        raise error.with_traceback(_users_frames(error.__traceback__)) from error.__cause__
     if verdict:
         pytest.fail(verdict, pytrace=False)
 
@@ -46,36 +71,45 @@ def run_simulation(request: pytest.FixtureRequest, specification: Specification,
 class _Run:
     """One test's run; each method returns the text of a failure, or nothing when the test passes."""
 
-    def __init__(self, request: pytest.FixtureRequest, specification: Specification, options: Options) -> None:
+    def __init__(
+        self, request: pytest.FixtureRequest, specification: Specification, options: Options
+    ) -> None:
         self._request = request
         self._specification = specification
         self._options = options
         self._test = request.node.nodeid
-        self._path = options.folder / f"{_slug(self._test)}.schedule"
+        self._name = short_name(self._test)
+        self._path = options.folder / f"{self._name}.schedule"
+        self._saved: Path | None = None
 
     def explore(self, scenario: Any) -> str:
-        specification, options = self._specification, self._options
-        profile = options.profile
-        executions = (specification.executions or 0) * profile.factor or profile.executions
-        result = explore(
-            scenario,
-            claims=specification.claims,
-            database=database_for(specification.schema, options),
-            scheduler=options.scheduler or specification.scheduler or profile.scheduler,
-            limits=Limits(options.executions or executions, seed=options.seed),
-            bounds=specification.bounds,
-            test=self._test,
-            progress=_progress(self._test),
-            keep=lambda schedule: schedule.save(self._path),
-            check_determinism=options.check_determinism,
-        )
+        """Looks for a violation."""
+        try:
+            result = explore(
+                scenario,
+                claims=self._specification.claims,
+                database=database_for(self._specification.schema, self._options),
+                scheduler=self._scheduler,
+                limits=Limits(self._executions, seed=self._options.seed),
+                bounds=self._specification.bounds,
+                test=self._test,
+                keep=self._save,
+                check_determinism=self._options.check_determinism,
+            )
+        except Interrupted as interrupted:
+            self._interrupted(interrupted)
+            raise
         if result.schedule is not None:
-            result.schedule.save(self._path)
-        return self._judge(result)
+            self._save(result.schedule)
+        verdict, text = self._judge(result)
+        self._say(SUMMARY, line_of(verdict, self._name, result).as_text())
+        return text
 
     def replay(self, scenario: Any) -> str:
+        """Looks at one saved execution once more."""
         schedule = self._options.schedule
         assert schedule is not None
+        self._saved = Path(self._options.schedule_path).absolute()
         result, drift = replay(
             scenario,
             schedule,
@@ -85,55 +119,85 @@ class _Run:
         )
         drifted = f"the code has changed since: {drift}" if drift else ""
         if result.failure is None:
-            text = f"the schedule no longer violates {schedule.violates or 'anything'}. {drifted}".strip()
-            if self._specification.finds is not None:
-                return text
-            self._say(SUMMARY, f"holds    {self._test}: {text}")
-            return ""
-        report = "\n".join(filter(None, [drifted, self._report(result, Path(self._options.schedule_path))]))
-        if self._finds(result):
-            self._say(DETAIL, report)
-            return ""
-        return report
+            return self._no_longer(schedule, drifted)
+        report = "\n\n".join(filter(None, [drifted, self._report(result)]))
+        if not self._finds(result):
+            return report
+        self._say(DETAIL, report)
+        return ""
 
-    def _judge(self, result: Exploration) -> str:
-        finds = self._specification.finds
-        verdict = "holds" if result.failure is None else "violated"
-        text = ""
-        if finds is not None and result.failure is None:
-            verdict = "missed"
-            text = f"{name_of(finds)} was expected to be found violated and was not: {result.claim}"
-        elif self._finds(result):
-            verdict = "found"
-        elif result.failure is not None:
-            text = self._report(result, self._path)
-            if finds is not None:
-                text = f"expected to find {name_of(finds)} violated, and found another failure first\n\n{text}"
-        elif result.unreached:
-            verdict = "vacuous"
-            text = (
-                f"vacuous: {', '.join(result.unreached)} was never reached in {result.executions} executions, so what "
-                "held shows nothing about it. Add executions, or let the scenario get there"
+    def _no_longer(self, schedule: Schedule, drifted: str) -> str:
+        text = "\n".join(
+            filter(None, [f"the schedule no longer violates {schedule.violates or 'anything'}", drifted])
+        )
+        if self._specification.finds is not None:
+            return text
+        self._say(DETAIL, f"{self._test}: {text}")
+        return ""
+
+    @property
+    def _scheduler(self) -> str:
+        return self._options.scheduler or self._said_with
+
+    @property
+    def _said_with(self) -> str:
+        return self._specification.scheduler or self._options.profile.scheduler
+
+    @property
+    def _executions(self) -> int:
+        said, profile = self._specification.executions, self._options.profile
+        return self._options.executions or profile.executions(
+            said, self._scheduler, said_with=self._said_with
+        )
+
+    def _judge(self, result: Exploration) -> tuple[str, str]:
+        """The verdict, and the text of a failure."""
+        specification = self._specification
+        if self._finds(result):
+            return "found", ""
+        if result.failure is not None:
+            return "violated", self._unexpected(result)
+        if specification.finds is not None:
+            idle = f"; {result.idle}" if result.idle else ""
+            missed = f"{name_of(specification.finds)} was expected to be found violated and was not: {result.claim}{idle}"
+            return "missed", missed
+        if result.unreached:
+            return "vacuous", (
+                f"vacuous: {', '.join(result.unreached)} was never reached in {result.claim}, so what held shows nothing "
+                "about it. Add executions, or let the scenario get there"
             )
-        replay_with = self._command(self._path) if result.failure is not None else ""
-        self._say(SUMMARY, summary_line(verdict, self._test, result, replay_with))
-        return text
+        if result.idle and not (specification.sequential and result.idle.startswith("nothing interleaved")):
+            return "vacuous", (
+                f"vacuous: {result.idle}, so what held shows nothing about races. Let the scenario run more than one "
+                "actor at a time or inject a fault, or say @simulate(sequential=True) if that is meant"
+            )
+        return "holds", ""
+
+    def _unexpected(self, result: Exploration) -> str:
+        finds = self._specification.finds
+        first = (
+            f"expected to find {name_of(finds)} violated, and found another failure first\n\n"
+            if finds
+            else ""
+        )
+        return first + self._report(result)
 
     def _finds(self, result: Exploration) -> bool:
         finds = self._specification.finds
         return finds is not None and result.failure is not None and result.failure.name == name_of(finds)
 
-    def _report(self, result: Exploration, path: Path) -> str:
+    def _report(self, result: Exploration) -> str:
         assert result.failure is not None
         assert result.outcome is not None
+        database = result.schedule.database if result.schedule is not None else ""
         facts = Facts(
             test=self._test,
-            database=result.schedule.database if result.schedule is not None else "",
+            database=database if database != "none" else "",
             found_at=result.executions,
             executions=result.executions,
             shrunk_in=result.shrunk_in,
             minimal=result.minimal,
-            replay=self._command(path),
+            replay=self._command(),
             claim=self._claim_of(result.failure.name),
             start=result.start,
         )
@@ -144,33 +208,42 @@ class _Run:
         claims = self._specification.claims
         known = {name_of(claim): claim for claim in (*claims.always, *claims.eventually)}
         claim = known.get(name)
-        return str(getattr(claim, "claim", "") or (getattr(claim, "__doc__", "") or "").split("\n")[0]) if claim else ""
+        return (
+            str(getattr(claim, "claim", "") or (getattr(claim, "__doc__", "") or "").split("\n")[0])
+            if claim
+            else ""
+        )
 
-    def _command(self, path: Path) -> str:
-        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-        database = "" if self._options.database == "sqlite" else f" --database={self._options.database}"
-        return f"pytest {shlex.quote(self._test)} --schedule={shlex.quote(str(shown))}{database}"
+    def _save(self, schedule: Schedule) -> None:
+        schedule.save(self._path)
+        self._saved = self._path
+
+    def _command(self) -> str:
+        path = shown_path(self._request.config, self._saved or self._path)
+        return f"pytest --schedule={shlex.quote(path)}"
+
+    def how_to_see_it(self) -> str:
+        """After an error that is no verdict: how to see it again; empty when nothing was saved."""
+        return f"\nreplay: {self._command()}" if self._saved is not None else ""
+
+    def _interrupted(self, interrupted: Interrupted) -> None:
+        if interrupted.schedule is not None:
+            self._save(interrupted.schedule)
+        best = f"; the shortest failure so far: {self._command()}" if self._saved is not None else ""
+        self._request.config.stash[NOTICES].append(f"{self._name}: {interrupted}{best}")
 
     def _say(self, key: str, text: str) -> None:
         self._request.node.user_properties.append((key, text))
 
 
-def _slug(test: str) -> str:
-    """A file name that is readable, and unique even where two tests read alike."""
-    readable = re.sub(r"[^A-Za-z0-9_]+", "-", test.split("/")[-1]).strip("-")[:120]
-    return f"{readable}-{hashlib.sha256(test.encode()).hexdigest()[:8]}"
-
-
-def _progress(test: str) -> Any:
-    stream = sys.__stderr__
-    if stream is None or not stream.isatty():
-        return lambda _count: None
-
-    def show(count: int) -> None:
-        if count % _PROGRESS_EVERY == 0:
-            stream.write(f"\r{test}: {count} executions \r")
-            stream.flush()
-
-    return show
-
-
+def _users_frames(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without the simulator's and the libraries' frames: the reader's own code is what went wrong."""
+    users: list[TracebackType] = []
+    while trace is not None:
+        if is_users(trace.tb_frame):
+            users.append(trace)
+        trace = trace.tb_next
+    kept: TracebackType | None = None
+    for entry in reversed(users):
+        kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return kept

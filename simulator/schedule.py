@@ -6,13 +6,21 @@ test, and when it does not, the replay says at which line it drifted. It is data
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.errors import ScheduleError
 
 FORMAT = "turnstile schedule 1"
+FAULT = "fault"  # the lane that is nobody's: what goes wrong on purpose
 _HEADER = ("test", "database", "violates")
+_ESCAPES = {
+    "\\": "\\\\",
+    "\n": "\\n",
+    "\r": "\\r",
+}  # a step is a line; whatever else a point says stays readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ class Step:
     @property
     def chosen(self) -> str:
         """The lane that was chosen: itself, or the one that a fault struck instead of letting it move."""
-        if self.lane != "fault":
+        if self.lane != FAULT:
             return self.lane
         return self.point.partition(" before ")[2].partition(": ")[0]
 
@@ -64,19 +72,23 @@ class Schedule:
         lines += [f"choice {name} = {value}" for name, value in self.choices]
         lines.append(f"steps: {len(self.steps)}")
         lines += [str(step) for step in self.steps]
-        return "\n".join([*lines, "end", ""])
+        return "\n".join([*map(_escaped, lines), "end", ""])
 
     def save(self, path: Path) -> None:
-        """Writes the saved form.
+        """Writes the saved form; whoever ends the run meanwhile, the file holds a whole schedule, the old or the new one.
 
         Raises:
             ScheduleError: the place cannot be written to.
         """
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self.text(), encoding="utf-8")
+            unfinished.write_text(self.text(), encoding="utf-8", newline="\n")
+            unfinished.replace(path)
         except OSError as error:
-            raise ScheduleError(f"the schedule cannot be saved as {path}: {error.strerror or error}") from error
+            raise ScheduleError(
+                f"the schedule cannot be saved as {path}: {error.strerror or error}"
+            ) from error
 
 
 def load_schedule(path: Path) -> Schedule:
@@ -100,7 +112,7 @@ def parse_schedule(text: str, *, source: str = "the schedule") -> Schedule:
     Raises:
         ScheduleError: it names the line, what was expected there and what stood there.
     """
-    lines = text.splitlines()
+    lines = [_unescaped(line) for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")]
     first = lines[0].strip() if lines else ""
     if first != FORMAT:
         ours = first.startswith(FORMAT.rsplit(" ", 1)[0])
@@ -123,7 +135,9 @@ def parse_schedule(text: str, *, source: str = "the schedule") -> Schedule:
             )
         header[key] = value
     else:
-        raise ScheduleError(f"{source}: the file ends at line {number} without a 'steps:' line: it was cut short")
+        raise ScheduleError(
+            f"{source}: the file ends at line {number} without a 'steps:' line: it was cut short"
+        )
     return Schedule(tuple(choices), _steps(lines, number, source), **header)
 
 
@@ -137,7 +151,9 @@ def _choice(line: str, where: str) -> tuple[str, int]:
 def _steps(lines: list[str], header_end: int, source: str) -> tuple[Step, ...]:
     said = lines[header_end - 1].removeprefix("steps: ")
     if not said.isdecimal():
-        raise ScheduleError(f"{source}:{header_end}: expected 'steps: NUMBER', found {lines[header_end - 1]!r}")
+        raise ScheduleError(
+            f"{source}:{header_end}: expected 'steps: NUMBER', found {lines[header_end - 1]!r}"
+        )
     body = lines[header_end:]
     if "end" not in body or body.index("end") != int(said):
         there = body.index("end") if "end" in body else len(body)
@@ -145,6 +161,9 @@ def _steps(lines: list[str], header_end: int, source: str) -> tuple[Step, ...]:
             f"{source}: expected {said} steps and then 'end', found {there} lines"
             f"{' and no end' if 'end' not in body else ''}: the file was cut short or edited"
         )
+    for number, line in enumerate(body[int(said) + 1 :], start=header_end + int(said) + 2):
+        if line.strip():
+            raise ScheduleError(f"{source}:{number}: expected the end of the file, found {line!r}")
     steps = []
     for number, line in enumerate(body[: int(said)], start=header_end + 1):
         lane, colon, point = line.partition(": ")
@@ -152,3 +171,12 @@ def _steps(lines: list[str], header_end: int, source: str) -> tuple[Step, ...]:
             raise ScheduleError(f"{source}:{number}: expected 'LANE: POINT', found {line!r}")
         steps.append(Step(lane, point))
     return tuple(steps)
+
+
+def _escaped(line: str) -> str:
+    return "".join(_ESCAPES.get(letter, letter) for letter in line)
+
+
+def _unescaped(line: str) -> str:
+    letters = {escape: letter for letter, escape in _ESCAPES.items()}
+    return re.sub(r"\\[\\nr]", lambda match: letters[match[0]], line)

@@ -63,12 +63,13 @@ class Trace:
     violated_at: int | None = None
 
     def record(self, access: Access) -> None:
-        """Adds what a door did to the step that is being made."""
-        self.accesses.setdefault(len(self.steps) - 1, []).append(access)
+        """Adds what a door did to the step that is being made; what a scenario does before anybody moves is in none."""
+        if self.steps:
+            self.accesses.setdefault(len(self.steps) - 1, []).append(access)
 
     def note(self, text: str) -> None:
         """Adds a remark to the step that is being made."""
-        if self.detailed:
+        if self.detailed and self.steps:
             self.notes.setdefault(len(self.steps) - 1, []).append(text)
 
     def schedule(self, *, test: str = "", database: str = "", violates: str = "") -> Schedule:
@@ -86,8 +87,10 @@ class Trace:
         lines = [f"{name}={value}" for name, value in self.choices]
         for index, (lane, point, now_s) in enumerate(self.steps):
             lines.append(f"{now_s:.9f} {lane}: {point}")
-            for access in self.accesses.get(index, ()):
-                lines.append(f"  {access.sql} {access.parameters} {access.outcome} {access.changed}")
+            lines += [
+                f"  {access.sql} {access.parameters} {access.outcome} {access.changed}"
+                for access in self.accesses.get(index, ())
+            ]
             lines += [f"  # {note}" for note in self.notes.get(index, ())]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -118,6 +121,10 @@ def _accesses_differ(one: Trace, other: Trace, index: int) -> str:
         for what in ("sql", "parameters", "outcome", "changed"):
             was, now = getattr(first, what), getattr(second, what)
             if was != now:
-                leak = "chance or a clock that is not the world's" if what == "parameters" else "state that was not reset"
+                leak = (
+                    "chance or a clock that is not the world's"
+                    if what == "parameters"
+                    else "state that was not reset"
+                )
                 return f"its {what} was {was!r} and then {now!r}; likely leak: {leak}"
     return ""

@@ -13,7 +13,7 @@ from simulator.actors import checked_name
 from simulator.errors import SimulatorError
 from simulator.faults import Crash, Fault, Pause, Restart
 from simulator.process import Factory, Process
-from simulator.runtime.conductor import lane_of_task
+from simulator.runtime.lanes import lane_of_task
 from simulator.schedulers.base import Options
 
 if TYPE_CHECKING:
@@ -64,7 +64,9 @@ class World:
             SimulatorError: something has moved.
         """
         if self.quiesced or self.clock.now_s:
-            raise SimulatorError("world.begin_at() comes first: time has passed already, and it does not run backwards")
+            raise SimulatorError(
+                "world.begin_at() comes first: time has passed already, and it does not run backwards"
+            )
         self.clock.begin(start)
 
     def choose(self, name: str, options: Sequence[T]) -> T:
@@ -173,7 +175,9 @@ class World:
         if "\n" in name:
             raise ValueError(f"a choice's name is part of a schedule's line; {name!r} has more than one")
         if any(name == known for known, _ in self.conductor.trace.choices):
-            raise ValueError(f"two choices of this scenario are called {name!r}; schedules tell them apart by name")
+            raise ValueError(
+                f"two choices of this scenario are called {name!r}; schedules tell them apart by name"
+            )
         index = self.conductor.choose(Options(kind, count, name=name)) if count > 1 else 0
         self.conductor.trace.choices.append((name, index))
         return index
@@ -186,7 +190,9 @@ class World:
             return
         process = self._processes[fault.process]
         name = {Crash: "SIGKILL", Restart: "SIGINT", Pause: "pause"}[type(fault)]
-        self.conductor.at_moment(process.name, moment, f"{name} {process.name}", lambda: self._strike(process, fault))
+        self.conductor.at_moment(
+            process.name, moment, f"{name} {process.name}", lambda: self._strike(process, fault)
+        )
 
     def _strike(self, process: Process, fault: Fault) -> None:
         incarnation = process.incarnation

@@ -12,6 +12,8 @@ from simulator.database.server import PostgresUnavailable, create_database, drop
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = "pytester"  # for the tests of our own plugin; pytest wants this line in the topmost conftest
+
 
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:

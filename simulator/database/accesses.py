@@ -1,4 +1,8 @@
-"""What a statement did, for the report: the rows that came back and the rows that changed, before and after."""
+"""What a statement did, for the report: the rows that came back and the rows that changed, before and after.
+
+Looking must change nothing: every look has a cursor of its own without the user's row factory, and a look that SQLite
+refuses (a temporary table that others do not see) is no look.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +21,16 @@ def snapshot_tables(raw: sqlite3.Connection, tables: Iterable[str]) -> Tables:
     """The whole of some small tables, by row id, as this connection sees them."""
     found: Tables = {}
     for table in tables:
+        quoted = '"' + table.replace('"', '""') + '"'
         try:
-            cursor = raw.execute(f'SELECT rowid AS turnstile_rowid, * FROM "{table}"')  # noqa: S608
-            keyed = {row[0]: tuple(row[1:]) for row in cursor}
-            found[table] = ([column[0] for column in cursor.description][1:], keyed)
-        except sqlite3.OperationalError:  # a table WITHOUT ROWID: its rows are told apart by all of their values
-            cursor = raw.execute(f'SELECT * FROM "{table}"')  # noqa: S608
-            found[table] = ([column[0] for column in cursor.description], {tuple(row): tuple(row) for row in cursor})
+            names, rows = _look(raw, f"SELECT rowid, * FROM {quoted}")  # noqa: S608
+            found[table] = (names[1:], {row[0]: row[1:] for row in rows})
+        except sqlite3.Error:  # a table WITHOUT ROWID, a view: rows are told apart by all of their values
+            try:
+                names, rows = _look(raw, f"SELECT * FROM {quoted}")  # noqa: S608
+            except sqlite3.Error:
+                continue
+            found[table] = (names, {row: row for row in rows})
     return found
 
 
@@ -56,13 +63,12 @@ def describe_outcome(
     if shape.footprint.writes:
         count = getattr(result, "rowcount", -1)
         return f"{count} row{'s' if count != 1 else ''}" if count >= 0 else ""
-    if shape.verb not in {"SELECT", "WITH"}:
+    if shape.verb not in {"SELECT", "WITH", "VALUES"} or not shape.repeatable:
         return ""
-    # The caller's cursor must stay untouched for the caller; a SELECT may be asked twice.
-    cursor = raw.execute(*arguments)
-    names = [column[0] for column in cursor.description or ()]
-    rows = cursor.fetchall()
-    return describe_rows(names, [tuple(row) for row in rows])
+    try:  # the caller's cursor must stay untouched for the caller; such a SELECT may be asked twice
+        return describe_rows(*_look(raw, *arguments))
+    except sqlite3.Error as late:  # in a row that the caller may never fetch
+        return f"{type(late).__name__}: {late}"
 
 
 def describe_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -74,8 +80,18 @@ def describe_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return shown + more
 
 
+def _look(raw: sqlite3.Connection, sql: str, *parameters: Any) -> tuple[list[str], list[tuple[Any, ...]]]:
+    cursor = raw.cursor()
+    cursor.row_factory = None
+    cursor.execute(sql, *parameters)
+    names = [column[0] for column in cursor.description or ()]
+    return names, cursor.fetchall()
+
+
 def _pairs(names: Sequence[str], row: Sequence[Any]) -> str:
-    return ", ".join(f"{name}={_value(value)}" for name, value in zip(names, row, strict=False) if value is not None)
+    return ", ".join(
+        f"{name}={_value(value)}" for name, value in zip(names, row, strict=False) if value is not None
+    )
 
 
 def _value(value: Any) -> str:

@@ -24,12 +24,15 @@ def schema_as_sql(schema: Schema, engine: Engine) -> str:
     if isinstance(schema, str):
         return schema
     if not isinstance(schema, MetaData):
-        raise TypeError(f"a schema is SQL text, SQLAlchemy MetaData or a function that returns one; got {schema!r}")
-    dialect = (sqlite.dialect if engine == "sqlite" else postgresql.dialect)()  # type: ignore[no-untyped-call]
+        raise TypeError(
+            f"a schema is SQL text, SQLAlchemy MetaData or a function that returns one; got {schema!r}"
+        )
+    dialect = (sqlite.dialect if engine == "sqlite" else postgresql.dialect)()
     statements = []
     for table in schema.sorted_tables:
         statements.append(str(CreateTable(table).compile(dialect=dialect)))
         statements += [
-            str(CreateIndex(index).compile(dialect=dialect)) for index in sorted(table.indexes, key=lambda i: str(i.name))
+            str(CreateIndex(index).compile(dialect=dialect))
+            for index in sorted(table.indexes, key=lambda i: str(i.name))
         ]
     return ";\n".join(statements)

@@ -1,24 +1,29 @@
-"""What a statement is, from its text: a label for schedules, a footprint of tables, and whether it ends a transaction.
+"""What a statement is, from its text: a label for schedules, a footprint of tables, what it locks and what it leaves.
 
-SQLite's own authorizer tells which tables a statement reads and writes, through views and triggers too. It is asked
-once for each text, by an EXPLAIN on a connection of its own.
+SQLite itself is asked, once for each text, by an EXPLAIN: its authorizer tells which tables are read and written, through
+views and triggers too, and the compiled program tells whether the statement takes a snapshot or the write lock. It is
+asked on the template, never on the file: a label may depend on the schema and on nothing that any execution did. So a
+statement about a table that was made on the way has a label without tables.
 """
 
 from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-_WRITES = {
-    sqlite3.SQLITE_INSERT: "INSERT",
-    sqlite3.SQLITE_UPDATE: "UPDATE",
-    sqlite3.SQLITE_DELETE: "DELETE",
-}
+_WRITES = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
 _CONTROL = {"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"}
-_COMMENT = re.compile(r"\A(?:\s+|--[^\n]*\n|/\*.*?\*/)+", re.DOTALL)
-_STAYS_BEHIND = {"PRAGMA", "ATTACH", "DETACH"}  # such a connection is not used again in another execution
+_COMMENT = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
+# Such a connection is not used again: nobody lists all that these may leave behind (settings, temporary tables, names).
+CHANGES_SCHEMA = {"CREATE", "DROP", "ALTER"}
+_STAYS_BEHIND = {"PRAGMA", "ATTACH", "DETACH"} | CHANGES_SCHEMA
+_WRITING_VERBS = {"INSERT", "UPDATE", "DELETE", "REPLACE"} | CHANGES_SCHEMA
+_CHANCE = {"random", "randomblob"}
+_MAIN = 0  # the number of the database that is the file; 1 is the temporary one
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +54,35 @@ class Shape:
         verb: its first word, in capitals.
         footprint: the tables that it touches.
         commits: it is COMMIT or END.
-        locks: it takes the write lock without writing (BEGIN IMMEDIATE or EXCLUSIVE).
+        rolls_back: it is ROLLBACK, and not to a savepoint.
+        locks: it takes the write lock.
+        looks: it takes a snapshot.
         taints: it changes the connection for whoever uses it next.
+        repeatable: asked twice, it answers the same.
     """
 
     label: str
     verb: str
     footprint: Footprint
     commits: bool = False
+    rolls_back: bool = False
     locks: bool = False
+    looks: bool = False
     taints: bool = False
+    repeatable: bool = True
+
+
+def without_comment(sql: str) -> str:
+    """A statement without the blanks and comments before it."""
+    return _COMMENT.sub("", sql).rstrip()
 
 
 class Shapes:
-    """Knows the shape of every statement it was asked about."""
+    """Knows the shape of every statement it was asked about.
+
+    Args:
+        connection: has the scenario's schema, and keeps it.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -76,37 +96,93 @@ class Shapes:
         return shape
 
     def _learn(self, sql: str, parameters: Any) -> Shape:
-        plain = _COMMENT.sub("", sql)
-        words = plain.upper().replace(";", " ").split()
+        words = without_comment(sql).upper().replace(";", " ").replace("=", " = ").split()
         verb = words[0] if words else ""
         if verb in _CONTROL:
-            label = " ".join(words[:2]) if verb == "BEGIN" and len(words) > 1 else verb
-            locks = verb == "BEGIN" and len(words) > 1 and words[1] in {"IMMEDIATE", "EXCLUSIVE"}
-            return Shape(label, verb, Footprint(), commits=verb in {"COMMIT", "END"}, locks=locks)
-        if verb in _STAYS_BEHIND:
-            return Shape(" ".join(words[:2]), verb, Footprint(), taints=True)
-        reads, writes = self._tables(sql, parameters)
-        tables = writes or reads
-        taints = verb in {"CREATE", "DROP", "ALTER"} and "TEMP" in " ".join(words[:3])
-        return Shape(" ".join([verb, ", ".join(tables)]).strip(), verb, Footprint(reads, writes), taints=taints)
+            return _control(verb, words)
+        notes = _Notes()
+        with self._where_to_ask(verb) as connection:
+            program = _explain(connection, sql, _blanks(parameters), notes)
+        tables = ", ".join(notes.footprint.writes or notes.footprint.reads)
+        return Shape(
+            label=" ".join(words[:2] if verb == "PRAGMA" else [verb, tables]).strip(),
+            verb=verb,
+            footprint=notes.footprint,
+            locks=not _WRITING_VERBS.isdisjoint(words) if program is None else _opens(program, writing=True),
+            looks=program is None or _opens(program, writing=False),
+            # Python keeps what it has compiled: a statement about a table that was made on the way would be known.
+            taints=program is None or verb in _STAYS_BEHIND,
+            repeatable=program is not None and notes.repeatable,
+        )
 
-    def _tables(self, sql: str, parameters: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        reads: set[str] = set()
-        writes: set[str] = set()
-
-        def note(action: int, table: str | None, _detail: Any, _database: Any, _trigger: Any) -> int:
-            if table is not None and not table.startswith("sqlite_"):
-                if action == sqlite3.SQLITE_READ:
-                    reads.add(table)
-                elif action in _WRITES:
-                    writes.add(table)
-            return sqlite3.SQLITE_OK
-
-        self._connection.set_authorizer(note)
+    @contextmanager
+    def _where_to_ask(self, verb: str) -> Iterator[sqlite3.Connection]:
+        if verb != "PRAGMA":
+            yield self._connection
+            return
+        scratch = sqlite3.connect(":memory:")  # some take effect when they are compiled
         try:
-            self._connection.execute(f"EXPLAIN {sql}", parameters if parameters is not None else ()).fetchall()
-        except sqlite3.Error:
-            pass  # the statement is wrong: whoever sent it will hear so from the engine itself
+            self._connection.backup(scratch)
+            yield scratch
         finally:
-            self._connection.set_authorizer(None)
-        return tuple(sorted(reads)), tuple(sorted(writes))
+            scratch.close()
+
+
+class _Notes:
+    """What the authorizer was asked about."""
+
+    def __init__(self) -> None:
+        self._reads: set[str] = set()
+        self._writes: set[str] = set()
+        self.repeatable = True
+
+    @property
+    def footprint(self) -> Footprint:
+        return Footprint(tuple(sorted(self._reads)), tuple(sorted(self._writes)))
+
+    def note(self, action: int, first: str | None, second: str | None, _database: Any, _trigger: Any) -> int:
+        if action == sqlite3.SQLITE_FUNCTION and second in _CHANCE:
+            self.repeatable = False
+        elif first is not None and not first.startswith("sqlite_"):
+            if action == sqlite3.SQLITE_READ:
+                self._reads.add(first)
+            elif action in _WRITES:
+                self._writes.add(first)
+        return sqlite3.SQLITE_OK
+
+
+def _explain(connection: sqlite3.Connection, sql: str, parameters: Any, notes: _Notes) -> list[Any] | None:
+    connection.set_authorizer(notes.note)
+    try:
+        return connection.execute(f"EXPLAIN {sql}", parameters).fetchall()
+    except sqlite3.Error:
+        return None  # it is wrong, and whoever sent it will hear so from the engine itself; or a table is missing here
+    finally:
+        connection.set_authorizer(None)
+
+
+def _control(verb: str, words: list[str]) -> Shape:
+    to_savepoint = verb == "ROLLBACK" and "TO" in words
+    label = " ".join(words[:2]) if verb == "BEGIN" else "ROLLBACK TO" if to_savepoint else verb
+    return Shape(
+        label,
+        verb,
+        Footprint(),
+        commits=verb in {"COMMIT", "END"},
+        rolls_back=verb == "ROLLBACK" and not to_savepoint,
+        locks=verb == "BEGIN" and not {"IMMEDIATE", "EXCLUSIVE"}.isdisjoint(words),
+    )
+
+
+def _opens(program: Iterable[Any], *, writing: bool) -> bool:
+    return any(
+        operation == "Transaction" and database == _MAIN and bool(level) == writing
+        for _, operation, database, level, *_ in program
+    )
+
+
+def _blanks(parameters: Any) -> Any:
+    """As many parameters, without their values: no adapter is to run an additional time."""
+    if isinstance(parameters, Mapping):
+        return dict.fromkeys(parameters)
+    return (None,) * len(parameters) if parameters else ()

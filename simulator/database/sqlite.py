@@ -11,15 +11,16 @@ import os
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import trio
 
 from simulator.database.schema import Schema, schema_as_sql
 from simulator.database.shapes import Footprint, Shapes
 from simulator.database.sqlite_clock import SqliteClock
 from simulator.database.sqlite_connection import SimulatedConnection
+from simulator.database.sqlite_transaction import prepare_probe
 from simulator.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -55,37 +56,49 @@ class SqliteDatabase:
             DatabaseUnavailable: the folder is not writable, or the schema is refused.
         """
         self.conductor = conductor
-        self._path = self._make_folder() / "world.db"
-        self._clock = SqliteClock(clock.now)
         self._idle: list[sqlite3.Connection] = []
         self._in_use: list[SimulatedConnection] = []
+        self.queue: list[SimulatedConnection] = []  # who waits for the write lock
         self.transactions = 0
+        self.schema_changed = False
         self._footprints: dict[tuple[str, ...], Footprint] = {}
         self.writer: SimulatedConnection | None = None
-        self.released = trio.Event()
-        try:
+        with ExitStack() as undo:
+            self._path = self._make_folder() / "world.db"
+            undo.callback(shutil.rmtree, self._path.parent, ignore_errors=True)
+            self._clock = SqliteClock(clock.now)
+            undo.callback(self._clock.close)
             self.monitor = self._connect()
+            undo.callback(self.monitor.close)
+            self._make_tables()
+            self._template = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            undo.callback(self._template.close)
+            self._template.execute("PRAGMA foreign_keys = on")  # what they cascade to belongs to a footprint
+            self.monitor.backup(self._template)
+            self.shapes = Shapes(self._template)
+            self._undo = undo.pop_all()
+
+    def _make_tables(self) -> None:
+        try:
             self.monitor.execute("PRAGMA journal_mode = wal").fetchall()
             self.monitor.executescript(self._sql)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, sqlite3.Warning) as error:
             raise DatabaseUnavailable(f"the scenario's schema was refused by SQLite: {error}") from error
-        self._template = sqlite3.connect(":memory:", check_same_thread=False)
-        self.monitor.backup(self._template)
-        self._side = self._connect()
-        self.shapes = Shapes(self._side)
+        if self.monitor.in_transaction:
+            raise DatabaseUnavailable("the scenario's schema begins a transaction and does not commit it")
 
     def close(self) -> None:
         """Closes every connection and removes the file."""
         self.drop_connections(None)
-        for connection in (*self._idle, self.monitor, self._side, self._template):
-            connection.close()
-        self._clock.close()
-        shutil.rmtree(self._path.parent, ignore_errors=True)
+        self._close_idle()
+        self._undo.close()
 
     def reset(self) -> None:
         """Back to the template, through SQLite's backup (about 15 µs for a small schema)."""
         self.drop_connections(None)
-        self.released = trio.Event()
+        if self.schema_changed:  # what idle connections know of the schema, and have compiled, is out of date
+            self._close_idle()
+            self.schema_changed = False
         self.transactions = 0
         self._template.backup(self.monitor)
 
@@ -134,14 +147,32 @@ class SqliteDatabase:
             raw.close()
         else:
             raw.row_factory = None
+            raw.text_factory = str
             self._idle.append(raw)
 
+    def holder(self) -> str:
+        """Who holds the write lock, for the report."""
+        return self.writer.user if self.writer is not None and self.writer.user else "another connection"
+
+    @contextmanager
+    def waiting(self, connection: SimulatedConnection) -> Iterator[None]:
+        """A connection waits in here for the write lock."""
+        self.queue.append(connection)
+        try:
+            yield
+        finally:
+            self.queue.remove(connection)
+
     def writer_ended(self, connection: SimulatedConnection) -> None:
-        """Wakes whoever waits for the write lock, if this connection held it."""
+        """A connection's transaction is over: if it held the write lock, somebody else may have it."""
         if self.writer is connection:
             self.writer = None
-            self.released.set()
-            self.released = trio.Event()
+        self.may_be_free()
+
+    def may_be_free(self) -> None:
+        """Wakes whoever waits for the write lock; who gets it is a choice."""
+        for connection in self.queue:
+            connection.wake()
 
     def next_transaction(self) -> int:
         """Numbers the transactions of an execution, for the report."""
@@ -161,6 +192,11 @@ class SqliteDatabase:
             if process is None or connection.process == process:
                 connection.kill()
 
+    def _close_idle(self) -> None:
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
     def _connect(self) -> sqlite3.Connection:
         try:
             raw = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
@@ -169,6 +205,7 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise DatabaseUnavailable(f"SQLite cannot open {self._path}: {error}") from error
         self._clock.install(raw)
+        prepare_probe(raw)
         return raw
 
     def _make_folder(self) -> Path:

@@ -1,25 +1,37 @@
-"""aiosqlite without its thread: a point, then the call. The official driver's classes stay; asyncio is never touched."""
+"""aiosqlite without its thread: a point, then the call. The official driver's classes stay; asyncio is never touched.
+
+What the thread meant is kept: a connection's calls run one at a time, in order, and a call that has begun is never
+abandoned. So while one waits for the write lock the others queue up behind it, and a cancelled task hears of its
+cancellation when the call has returned, after the busy timeout at the latest.
+"""
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Callable, Generator
+import weakref
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import aiosqlite
 import trio
 
-from simulator.database.accesses import changed_rows, describe_outcome, snapshot_tables
-from simulator.errors import ProcessKilled
-from simulator.runtime.callsite import calling_code
-from simulator.trace import Access
+from simulator.database.shapes import CHANGES_SCHEMA
+from simulator.database.sqlite_looks import Look, ended
+from simulator.database.sqlite_scripts import statements_of
+from simulator.database.sqlite_transaction import Transaction, is_reading
 
 if TYPE_CHECKING:
     from simulator.database.shapes import Shape
     from simulator.database.sqlite import SqliteDatabase
+    from simulator.schedulers.base import Lane
 
 _STATEMENTS = frozenset({"execute", "executemany", "_execute_fetchall", "_execute_insert"})
 _ENDS = frozenset({"commit", "rollback"})
+_FETCHES = frozenset({"close", "fetchall", "fetchmany", "fetchone"})
+_BUSY_TIMEOUT = re.compile(r"\s*PRAGMA\s+busy_timeout\s*[=(]\s*(\d+)\s*\)?\s*;?\s*\Z", re.IGNORECASE)
 
 
 class SimulatedConnection(aiosqlite.Connection):
@@ -28,6 +40,7 @@ class SimulatedConnection(aiosqlite.Connection):
     Attributes:
         process: the name of the process that opened it; empty for a scenario's own set-up.
         user: the label of the lane that used it last.
+        busy_timeout_s: how long a statement waits for another connection's write lock, in virtual seconds.
     """
 
     def __init__(self, door: SqliteDatabase, process: str, isolation_level: str | None) -> None:
@@ -38,21 +51,28 @@ class SimulatedConnection(aiosqlite.Connection):
         self._connection: sqlite3.Connection | None = None
         self._running = True
         self._iter_chunk_size = 64
-        self._cursors: list[sqlite3.Cursor] = []
-        self._written: list[str] = []
-        self._snapshot = False
+        # Weak, as in life: a cursor that nobody holds any more is finished, and its snapshot gone.
+        self._cursors: list[weakref.ref[sqlite3.Cursor]] = []
+        self._transaction = Transaction()
+        self._call_over: trio.Event | None = None  # set when the call that takes its time has returned
+        self._caller: Lane | None = None
+        self._woken = trio.Event()
+        self._changes_before = 0
         self._tainted = False
-        self._number = 0
         self._dead = False
+        self.busy_timeout_s = door.busy_timeout_s
         self.process = process
         self.user = ""
 
     async def _connect(self) -> SimulatedConnection:
         if self._dead:
-            raise ProcessKilled
+            self._conductor.refuse()
         if self._connection is None:
+            if not self._running:
+                raise ValueError("Connection closed")
             self._conductor.ensure_alive(self._conductor.current)
             self._connection = self._door.take(self, self._wanted_isolation)
+            self._changes_before = self._connection.total_changes
         return self
 
     def __await__(self) -> Generator[Any, None, SimulatedConnection]:
@@ -61,204 +81,292 @@ class SimulatedConnection(aiosqlite.Connection):
     def __del__(self) -> None:
         """Nothing: the door closes what a process left open, and says so nowhere, as an operating system would."""
 
+    @property
+    def _conn(self) -> sqlite3.Connection:
+        if self._connection is None:
+            if self._dead:  # else aiosqlite raises what the code under test may catch
+                self._conductor.refuse()
+            raise ValueError("no active connection")  # aiosqlite's words
+        return self._connection
+
+    @property
+    def total_changes(self) -> int:
+        """Changed rows since this connection was opened, whoever used the raw one before."""
+        return self._conn.total_changes - self._changes_before
+
     async def close(self) -> None:
-        """Closes the connection; an open transaction is rolled back, which is a step of its own."""
-        raw = self._connection
-        if raw is None or self._dead:
-            return
-        if raw.in_transaction:
-            await self._end(raw.rollback, commits=False)
-        self._release()
+        """Closes the connection, also in a task that was cancelled; an open transaction is rolled back, as a step."""
+        with trio.CancelScope(shield=True):
+            if self._connection is not None and self._connection.in_transaction:
+                await self._end(self._connection.rollback, commits=False)
+        self._drop()
 
     def stop(self) -> None:
         """Closes without waiting, as SQLAlchemy does with a connection that it gave up on."""
-        if self._connection is not None and not self._dead:
-            self.kill()
+        self._drop()
 
     def kill(self) -> None:
         """The process is gone: roll back, close every door. The engine frees its locks at once."""
-        raw = self._connection
-        if raw is None:
-            return
         self._dead = True
-        if raw.in_transaction:
-            self._close_cursors()
-            raw.rollback()
-        self._written.clear()
-        self._release()
-        self._door.writer_ended(self)
+        self._drop()
+
+    def wake(self) -> None:
+        """The write lock may be free."""
+        self._woken.set()
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if self._dead:
-            raise ProcessKilled
-        if self._connection is None:
-            raise ValueError("Connection closed")  # aiosqlite's words; SQLAlchemy knows them
+        self._open()
         name = getattr(fn, "__name__", "")
         if name in _STATEMENTS:
             return await self._statement(fn, *args)
         if name in _ENDS:
-            if self._connection.in_transaction:
-                return await self._end(fn, commits=name == "commit")
+            if self._conn.in_transaction:
+                await self._end(fn, commits=name == "commit")
             return None
+        if name == "executescript":
+            return await self._script(*args)
+        if self._call_over is not None:
+            await self._turn()
         result = fn(*args, **kwargs)
         if name == "cursor":
-            self._cursors.append(result)
+            self._cursors.append(weakref.ref(result))
+        elif name in _FETCHES:
+            if self._door.queue:  # a statement with RETURNING holds the lock until its last row is fetched
+                self._door.may_be_free()
+        else:
+            self._tainted = True  # a function, a handler: for this user only
         return result
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            if self._dead:
+                self._conductor.refuse()
+            raise ValueError("Connection closed")  # aiosqlite's words; SQLAlchemy knows them
+        return self._connection
+
+    # One call after the other ------------------------------------------------------------------------------
+
+    async def _turn(self, what: str = "", footprint: Any = None) -> None:
+        """Waits until no other lane's call takes its time; an operation is announced again after that."""
+        lane = self._conductor.current
+        while self._call_over is not None and lane is not None and lane is not self._caller:
+            lane.waits_for = f"its connection, which {self._caller.label if self._caller else 'another'} uses"
+            try:
+                await self._call_over.wait()
+            finally:
+                lane.waits_for = ""
+            if what:
+                await self._conductor.point("resume", f"{what} after waiting", footprint)
+
+    @contextmanager
+    def _in_a_call(self) -> Iterator[None]:
+        if self._call_over is not None:  # a statement of a script
+            yield
+            return
+        over = self._call_over = trio.Event()
+        self._caller = self._conductor.current
+        try:
+            yield
+        finally:
+            self._call_over = self._caller = None
+            over.set()
+
+    async def _wait_for_writer(self, shape: Shape, until_s: float) -> bool:
+        """Waits for the write lock, shielded: what waits inside of SQLite cannot be cancelled, only killed."""
+        lane = self._conductor.current
+        assert lane is not None
+        lane.waits_for = f"the write lock held by {self._door.holder()}"
+        self._conductor.trace.note(f"waits for {lane.waits_for}")
+        self._woken = trio.Event()
+        with trio.CancelScope(deadline=until_s, shield=True) as patience, self._door.waiting(self):
+            await self._woken.wait()
+        lane.waits_for = ""
+        if patience.cancelled_caught:
+            return False
+        with trio.CancelScope(shield=True):
+            await self._conductor.point("resume", f"{shape.label} after waiting", shape.footprint)
+        return True
+
+    # Statements --------------------------------------------------------------------------------------------
 
     async def _statement(self, fn: Callable[..., Any], sql: str, parameters: Any = None) -> Any:
-        door, conductor, raw = self._door, self._conductor, self._connection
-        assert raw is not None
-        sample = parameters[0] if fn.__name__ == "executemany" and parameters else parameters
-        shape = door.shapes.of(sql, sample)
-        if shape.commits or shape.verb == "ROLLBACK":
-            return await self._end(lambda: fn(sql), commits=shape.commits)
+        many = fn.__name__ == "executemany"
+        if many and not isinstance(parameters, list | tuple):
+            parameters = list(parameters)  # it may have to be gone through twice
+        sample = (parameters[0] if parameters else None) if many else parameters
+        shape = self._door.shapes.of(sql, sample)
         arguments = (sql,) if parameters is None else (sql, parameters)
-        await conductor.point("lock" if shape.locks else "sql", shape.label, shape.footprint)
-        waited_until: float | None = None
-        while True:
-            if self._dead:
-                raise ProcessKilled
+        if shape.commits or shape.rolls_back:
+            return await self._end(lambda: fn(*arguments), commits=shape.commits)
+        kind = "lock" if shape.locks and shape.verb == "BEGIN" else "sql"
+        await self._conductor.point(kind, shape.label, shape.footprint)
+        if self._call_over is not None:
+            await self._turn(shape.label, shape.footprint)
+        raw = self._open()
+        if shape.verb == "PRAGMA" and (timeout := _BUSY_TIMEOUT.match(sql)):
+            self.busy_timeout_s = int(timeout[1]) / 1000  # the waiting is ours: SQLite would wait for real
+            arguments = (f"SELECT {timeout[1]} AS timeout", *arguments[1:])
+            shape = replace(shape, taints=False)
+        self._note_user()
+        try:
+            result = self._run(fn, arguments, shape, raw)
+        except sqlite3.OperationalError as error:
+            if not self._may_wait(error, raw):
+                raise
+            with self._in_a_call():
+                result = await self._run_patiently(fn, arguments, shape, error)
+        if isinstance(result, sqlite3.Cursor):
+            self._cursors.append(weakref.ref(result))
+        return result
+
+    async def _run_patiently(
+        self,
+        fn: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        shape: Shape,
+        error: sqlite3.OperationalError,
+    ) -> Any:
+        until_s = trio.current_time() + self.busy_timeout_s
+        while await self._wait_for_writer(shape, until_s):
+            raw = self._open()
             self._note_user()
             try:
-                result = self._run(fn, arguments, shape, raw)
-                break
-            except sqlite3.OperationalError as error:
-                # A transaction that has read holds a snapshot: SQLite does not let it wait for the lock, it fails at
-                # once (SQLITE_BUSY or SQLITE_BUSY_SNAPSHOT), whatever the busy timeout.
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or self._snapshot or conductor.current is None:
+                return self._run(fn, arguments, shape, raw)
+            except sqlite3.OperationalError as again:
+                if not self._may_wait(again, raw):
                     raise
-                now_s = trio.current_time()
-                waited_until = waited_until if waited_until is not None else now_s + door.busy_timeout_s
-                if not await self._wait_for_writer(shape, waited_until):
-                    raise
-        if fn.__name__ == "execute" and isinstance(result, sqlite3.Cursor):
-            self._cursors.append(result)
-        return result
+        raise error
 
-    def _run(self, fn: Callable[..., Any], arguments: tuple[Any, ...], shape: Shape, raw: sqlite3.Connection) -> Any:
-        if self._conductor.trace.detailed:
-            return self._run_detailed(fn, arguments, shape, raw)
+    def _may_wait(self, error: sqlite3.OperationalError, raw: sqlite3.Connection) -> bool:
+        # Whoever holds a snapshot is not let wait by SQLite: it fails at once (SQLITE_BUSY or SQLITE_BUSY_SNAPSHOT),
+        # whatever the busy timeout. Code outside every process holds up everybody, so it cannot wait for them.
+        code = getattr(error, "sqlite_errorcode", None)
+        if code != sqlite3.SQLITE_BUSY or self._transaction.looked or self._conductor.current is None:
+            return False
+        return not is_reading(raw)
+
+    async def _script(self, script: str) -> sqlite3.Cursor:
+        """As ``executescript``: what is open is committed, and no transaction begins by itself."""
+        raw = self._open()
+        if raw.in_transaction:
+            await self._end(raw.commit, commits=True)
+        cursor = raw.cursor()
+
+        def execute(sql: str) -> sqlite3.Cursor:
+            cursor.execute(sql).fetchall()
+            return cursor
+
+        isolation, raw.isolation_level = raw.isolation_level, None
+        try:
+            with self._in_a_call():
+                for statement in statements_of(script):
+                    await self._statement(execute, statement)
+        finally:
+            if self._connection is raw:
+                raw.isolation_level = isolation
+        return cursor
+
+    def _run(
+        self, fn: Callable[..., Any], arguments: tuple[Any, ...], shape: Shape, raw: sqlite3.Connection
+    ) -> Any:
+        transaction = self._transaction
+        look = None
+        if self._conductor.trace.detailed and self._is_shown():
+            look = Look(raw, self._door.monitor, shape, arguments, inside=transaction.looked)
         try:
             result = fn(*arguments)
-        except sqlite3.Error:
-            self._account_error(raw)
+        except sqlite3.Error as error:
+            self._account_error(error, fn, shape, raw)
+            if look is not None:
+                self._conductor.trace.record(look.failed(error, transaction.number))
             raise
+        if look is None:
+            self._account(shape, raw)
+            return result
+        look.after()
+        number = transaction.number
         self._account(shape, raw)
+        self._conductor.trace.record(look.done(result, number or transaction.number))
         return result
 
-    def _account_error(self, raw: sqlite3.Connection) -> None:
-        if self._number and not raw.in_transaction:  # some errors end the transaction
-            self._ended(committed=False)
+    def _is_shown(self) -> bool:
+        return self._conductor.trace.detailed and self._conductor.current is not None
 
     def _account(self, shape: Shape, raw: sqlite3.Connection) -> None:
-        self._tainted |= shape.taints
-        writes = shape.footprint.writes
+        if shape.taints:
+            self._tainted = True
+            self._door.schema_changed |= shape.verb in CHANGES_SCHEMA
+        transaction = self._transaction
         if raw.in_transaction:
-            if not self._number:
-                self._number = self._door.next_transaction()
-            if writes:
-                self._written += [table for table in writes if table not in self._written]
-            if writes or shape.locks:
+            transaction.number = transaction.number or self._door.next_transaction()
+            transaction.note(shape)
+            if transaction.holds_lock:
                 self._door.writer = self
-            self._snapshot = self._snapshot or shape.verb not in {"BEGIN", "SAVEPOINT"} or shape.locks
-        elif writes or self._number:
-            self._ended(committed=bool(writes))
+        elif transaction.number:
+            self._ended(committed=transaction.wrote)  # RELEASE of the savepoint that began it
+        elif shape.locks:
+            self._ended(committed=True)
+
+    def _account_error(
+        self, error: sqlite3.Error, fn: Callable[..., Any], shape: Shape, raw: sqlite3.Connection
+    ) -> None:
+        transaction = self._transaction
+        if raw.in_transaction:  # Python may have begun it for this statement
+            transaction.number = transaction.number or self._door.next_transaction()
+            transaction.note_error(shape, error)
+            if transaction.holds_lock:
+                self._door.writer = self
+        elif transaction.number:  # some errors end the transaction
+            self._ended(committed=False)
+        elif fn.__name__ == "executemany":  # the rows before the one that failed were committed one by one
+            self._ended(committed=True)
 
     async def _end(self, fn: Callable[..., Any], *, commits: bool) -> Any:
-        raw = self._connection
-        assert raw is not None
-        what = " ".join(["COMMIT" if commits else "ROLLBACK", ", ".join(self._written)]).strip()
-        await self._conductor.point("commit" if commits else "rollback", what, self._written_footprint())
-        if self._dead:
-            raise ProcessKilled
+        transaction = self._transaction
+        what = " ".join(["COMMIT" if commits else "ROLLBACK", ", ".join(transaction.written)]).strip()
+        footprint = self._door.written_footprint(tuple(transaction.written))
+        await self._conductor.point("commit" if commits else "rollback", what, footprint)
+        if self._call_over is not None:
+            await self._turn(what, footprint)
+        raw = self._open()
         self._note_user()
-        if self._conductor.trace.detailed:
-            self._conductor.trace.record(
-                Access(
-                    sql=what,
-                    writes=tuple(self._written) if commits else (),
-                    site=calling_code(),
-                    transaction=self._number,
-                    ends="commit" if commits else "rollback",
-                )
-            )
-        result = fn()
-        self._ended(committed=commits and bool(self._written))
+        written, number = tuple(transaction.written), transaction.number
+        try:
+            result = fn()
+        except sqlite3.Error as error:
+            if self._is_shown():
+                self._conductor.trace.record(ended(what, number, error=error))
+            if not raw.in_transaction:
+                self._ended(committed=False)
+            raise
+        if self._is_shown():
+            self._conductor.trace.record(ended(what, number, writes=written if commits else ()))
+        self._ended(committed=commits and transaction.wrote)
         return result
 
     def _ended(self, *, committed: bool) -> None:
         self._conductor.committed = self._conductor.committed or committed
-        self._written.clear()
-        self._snapshot = False
-        self._number = 0
+        self._transaction.clear()
         self._door.writer_ended(self)
-
-    async def _wait_for_writer(self, shape: Shape, until: float) -> bool:
-        holder = self._door.writer
-        lane = self._conductor.current
-        assert lane is not None
-        lane.waits_for = f"the write lock held by {holder.user if holder is not None else 'another connection'}"
-        self._conductor.trace.note(f"waits for {lane.waits_for}")
-        with trio.move_on_at(until) as patience:
-            await self._door.released.wait()
-        lane.waits_for = ""
-        if patience.cancelled_caught:
-            return False
-        await self._conductor.point("resume", f"{shape.label} after waiting", shape.footprint)
-        return True
 
     def _note_user(self) -> None:
         lane = self._conductor.current
         if lane is not None:
             self.user = lane.label
 
-    def _written_footprint(self) -> Any:
-        return self._door.written_footprint(tuple(self._written))
-
-    def _release(self) -> None:
+    def _drop(self) -> None:
         raw, self._connection = self._connection, None
         self._running = False
-        assert raw is not None
-        self._close_cursors()
-        self._door.give_back(self, raw, tainted=self._tainted)
-
-    def _close_cursors(self) -> None:
-        for cursor in self._cursors:
-            cursor.close()  # an unfinished SELECT would hold its snapshot for whoever uses the connection next
+        if raw is None:
+            return
+        for reference in self._cursors:
+            cursor = reference()
+            if cursor is not None:
+                cursor.close()  # an unfinished SELECT would hold its snapshot for whoever uses the connection next
         self._cursors.clear()
-
-    def _run_detailed(
-        self, fn: Callable[..., Any], arguments: tuple[Any, ...], shape: Shape, raw: sqlite3.Connection
-    ) -> Any:
-        # Looking must not change what happens: a look inside a transaction that has not read yet would take its
-        # snapshot, so it is taken from outside, which shows the same.
-        before = snapshot_tables(raw if self._snapshot else self._door.monitor, shape.footprint.writes)
-        result, error = None, None
-        try:
-            result = fn(*arguments)
-        except sqlite3.Error as caught:
-            error = caught
-        changed = changed_rows(before, snapshot_tables(raw, shape.footprint.writes)) if error is None else []
-        inside = raw.in_transaction
-        if error is None:
-            number = self._number or (self._door.transactions + 1 if inside else 0)
-            self._account(shape, raw)
-        else:
-            number = self._number
-            self._account_error(raw)
-        self._conductor.trace.record(
-            Access(
-                sql=arguments[0],
-                parameters=repr(arguments[1]) if len(arguments) > 1 else "",
-                outcome=describe_outcome(raw, shape, arguments, result, error),
-                changed=tuple(changed),
-                reads=shape.footprint.reads,
-                writes=shape.footprint.writes,
-                site=calling_code(),
-                transaction=number,
-                ends="" if inside else "commit" if shape.footprint.writes and error is None else "",
-            )
-        )
-        if error is not None:
-            raise error
-        return result
+        if raw.in_transaction:
+            raw.rollback()
+        self._transaction.clear()
+        self._door.give_back(self, raw, tainted=self._tainted)
+        self._door.writer_ended(self)
+        self._woken.set()

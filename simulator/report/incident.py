@@ -74,7 +74,7 @@ def incident_report(
     bottom = [*_stories(found, width), *_sites(deeds, width), *_choices(trace, width)]
     bottom += [(), (("replay: " + printable(facts.replay), "heading"),)]
     steps = frozenset(deed.step for deed in deeds) | frozenset(one.change.visible_at for one in found[:1])
-    rows = rows_of_trace(trace, outcome.preemptions, steps)
+    rows = rows_of_trace(trace, steps)
     verdict = (
         f"violated here: {failure.name}" if failure.kind == "violation" else f"ended here: {failure.name}"
     )

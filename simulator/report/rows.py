@@ -40,15 +40,14 @@ class Row:
     dullness: int = DULL
 
 
-def rows_of_trace(trace: Trace, preemptions: int, decisive: frozenset[int]) -> list[Row]:
+def rows_of_trace(trace: Trace, decisive: frozenset[int]) -> list[Row]:
     """The rows of a trace.
 
     Args:
         trace: detailed or not.
-        preemptions: how many there were.
         decisive: numbers of steps that are shown whatever else must go.
     """
-    switches = _switches(trace, preemptions)
+    switches = frozenset(trace.switches)
     rows: list[Row] = []
     ends = {trace.violated_at, len(trace.steps)}
     carried = folds = False
@@ -86,29 +85,3 @@ def _dullness(trace: Trace, run: list[int], place: int) -> int:
         return DULL
     ends = any(access.ends for access in accesses)
     return EDGE if ends or len(run) <= _RUN_SHORT or place in (0, len(run) - 1) else DULLEST
-
-
-def _switches(trace: Trace, preemptions: int) -> frozenset[int]:
-    """Steps whose lane took over from one that could have gone on.
-
-    The trace counts these and does not say where they are, so it is told from what came later. A lane that waited for
-    a lock or slept could not go on. One that never moved again had ended, unless the execution was cut short before
-    it could: then the count says so, and the latest ones are taken.
-    """
-    last_move = {lane: index for index, (lane, _, _) in enumerate(trace.steps)}
-    sure: list[int] = []
-    perhaps: list[int] = []
-    before = -1
-    for index, (lane, _, at_s) in enumerate(trace.steps):
-        if lane in (CLOCK, FAULT):
-            continue
-        if before >= 0 and trace.steps[before][0] != lane:
-            waits = any(note.startswith("waits for") for note in trace.notes.get(before, ()))
-            slept = at_s > trace.steps[before][2] and all(
-                name != CLOCK for name, _, _ in trace.steps[before:index]
-            )
-            if not waits and not slept:
-                (perhaps if last_move[trace.steps[before][0]] == before else sure).append(index)
-        before = index
-    missing = max(0, preemptions - len(sure))
-    return frozenset(sure + perhaps[len(perhaps) - min(missing, len(perhaps)) :])

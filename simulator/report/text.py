@@ -70,11 +70,11 @@ def shorten_rows(rows: str, width: int, telling: frozenset[str]) -> str:
 
 
 def counted(count: int, what: str, *, none: str = "no") -> str:
-    """``1 switch``, ``2 switches``, ``no fault``."""
+    """``1 switch``, ``2,000 switches``, ``no fault``."""
     if count == 0:
         return f"{none} {what}"
     ending = "es" if what.endswith(("s", "ch")) else "s"
-    return f"{count} {what}" if count == 1 else f"{count} {what}{ending}"
+    return f"{count} {what}" if count == 1 else f"{count:,} {what}{ending}"
 
 
 def lane_style(number: int) -> str:

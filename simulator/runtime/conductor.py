@@ -18,18 +18,19 @@ Every way to go round in circles has a bound: ``steps_max`` for steps, ``_SILENT
 
 from __future__ import annotations
 
-import contextvars
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
 from simulator.clock import RealTime
 from simulator.errors import ProcessKilled, SimulatorError
 from simulator.oracles import Failure, never_ends, waits_for_ever
-from simulator.runtime.callsite import calling_code, describe, is_users
+from simulator.runtime.callsite import calling_code
+from simulator.runtime.lanes import Lanes
+from simulator.runtime.lanes import lane_of_task as lane_of_task  # for those who start tasks
 from simulator.runtime.trio_control import throw_into
 from simulator.schedulers.base import Lane, Options, Scheduler
 
@@ -43,12 +44,11 @@ FAULT = "fault"
 _SILENT_MAX = 10_000  # as many as an execution has steps by default; tens of milliseconds
 _UNWINDING_STEPS_MAX = 10_000
 _THROWS_MAX = 3
+_REFUSALS_MAX = 10_000
 _REAL_WAIT_MAX_S = 10.0  # a scenario's body may use a thread or a socket, which answers in milliseconds
 
-lane_of_task: contextvars.ContextVar[Lane | None] = contextvars.ContextVar("lane_of_task", default=None)
 
-
-class Conductor:
+class Conductor(Lanes):
     """Picks for one execution at a time.
 
     Attributes:
@@ -59,8 +59,8 @@ class Conductor:
     """
 
     def __init__(self, loop: TrioLoop, clock: Clock) -> None:
+        super().__init__(clock)
         self._loop = loop
-        self._clock = clock
         self.current: Lane | None = None
         self.check_commit: Callable[[], None] = lambda: None
         self.check_every_step = False
@@ -68,9 +68,16 @@ class Conductor:
         self.killed = False
 
     def begin(
-        self, scheduler: Scheduler, trace: Trace, *, steps_max: int, early_timers_max: int, latency_bound_s: float
+        self,
+        scheduler: Scheduler,
+        trace: Trace,
+        *,
+        steps_max: int,
+        early_timers_max: int,
+        latency_bound_s: float,
     ) -> None:
         """Forgets the last execution."""
+        self.forget_lanes()
         self.scheduler = scheduler
         self.trace = trace
         self.failure: Failure | None = None
@@ -82,21 +89,14 @@ class Conductor:
         self._steps_max = steps_max
         self._early_timers_max = early_timers_max
         self._latency_bound_s = latency_bound_s
-        self._lanes: dict[trio.lowlevel.Task, Lane] = {}
-        self._tasks: dict[Lane, trio.lowlevel.Task] = {}
-        self._taken: set[Lane] = set()
-        self._labels: dict[str, int] = {}
-        self._new: list[Lane] = []
         self._paused: dict[str, bool] = {}
         self._moments: dict[str, list[tuple[int, str, Callable[[], None]]]] = {}
         self.moved: dict[str, int] = {}
         self._last: Lane | None = None
         self._body: trio.lowlevel.Task | None = None
-        self._seq = 0
         self._silent = 0
-        self._unwinding = 0
+        self._unwinding = self._refusals = 0
         self._waits_since: float | None = None
-        self.pending = 0
         self.current = None
         self.killed = False
 
@@ -114,7 +114,7 @@ class Conductor:
         lane = self.current
         if lane is None:
             if self.killed:
-                raise ProcessKilled
+                self.refuse()
             return
         self.ensure_alive(lane)
         lane.kind = kind
@@ -124,7 +124,8 @@ class Conductor:
         try:
             await trio.lowlevel.checkpoint()
         except trio.Cancelled:
-            self.trace.note("cancelled before it was done")
+            if lane.alive and lane.point is None:  # it was chosen
+                self.trace.note("cancelled before it was done")
             raise
         self.ensure_alive(lane)
 
@@ -135,37 +136,23 @@ class Conductor:
             ProcessKilled: it is.
         """
         if lane is not None and not lane.alive:
-            raise ProcessKilled
+            self.refuse()
 
-    def new_lane(self, label: str, process: str, *, numbered: bool = False) -> Lane:
-        """Makes a lane that starts with a choice: ``label#1`` when numbered, else ``label``, ``label~2`` and so on."""
-        count = self._labels.get(label, 0) + 1
-        self._labels[label] = count
-        self._seq += 1
-        suffix = f"#{count}" if numbered else f"~{count}" if count > 1 else ""
-        lane = Lane(label + suffix, process, self._seq)
-        lane.point = "starts"
-        lane.since_s = self._clock.now_s
-        self._new.append(lane)
-        self.pending += 1
-        return lane
+    def refuse(self) -> NoReturn:
+        """What every door says to what is dead.
 
-    def lane_ended(self, lane: Lane) -> None:
-        """An actor's program has ended; what was killed has ended before."""
-        if lane.alive:
-            self.pending -= 1
-        task = self._tasks.pop(lane, None)
-        if task is not None:
-            del self._lanes[task]
+        Raises:
+            ProcessKilled: always.
+        """
+        self._refusals += 1
+        if self._refusals > _REFUSALS_MAX:  # it catches whatever is raised and never lets go of the thread
+            who = self.current.label if self.current is not None else "the scenario's body"
+            self._loop.abandon(SimulatorError(f"{who} was killed, catches every error and goes on for ever"))
+        raise ProcessKilled
 
     def kill(self, process: str, lanes: Iterable[Lane]) -> None:
-        """Closes every door to a process's lanes and to the tasks that they started; nobody waits for them any more."""
-        for lane in lanes:
-            lane.alive = False
-            self.pending -= 1
-        for lane in self._tasks:
-            if lane.process == process:
-                lane.alive = False
+        """Closes every door to a process's lanes; a process that is killed while it is paused comes back awake."""
+        self.close_doors(process, lanes)
         self.pause(process, paused=False)
 
     def at_moment(self, process: str, moment: int, name: str, strike: Callable[[], None]) -> None:
@@ -216,7 +203,9 @@ class Conductor:
         index = self.scheduler.choose(options)
         if not isinstance(index, int) or not 0 <= index < options.count:
             name = type(self.scheduler).__name__
-            raise SimulatorError(f"the scheduler {name} answered {index!r} where 0 to {options.count - 1} was possible")
+            raise SimulatorError(
+                f"the scheduler {name} answered {index!r} where 0 to {options.count - 1} was possible"
+            )
         return index
 
     # The scenario's body -----------------------------------------------------------------------------------
@@ -230,19 +219,16 @@ class Conductor:
             await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.SUCCEEDED)
             self._body = None
 
+    def kill_everyone(self) -> None:
+        """Closes every door; what still unwinds changes nothing."""
+        self.killed = True
+        self.close_all_doors()
+
     def wake_body(self) -> None:
         """Hands control back to the scenario's body."""
         if self._body is not None:
             trio.lowlevel.reschedule(self._body)
             self._body = None
-
-    def kill_everyone(self) -> None:
-        """Closes every door; what still unwinds changes nothing."""
-        self.killed = True
-        for lane in self._lanes.values():
-            lane.alive = False
-        for lane in self._new:
-            lane.alive = False
 
     # trio asks ---------------------------------------------------------------------------------------------
 
@@ -250,7 +236,14 @@ class Conductor:
         """Chooses the next step (see the module's docstring)."""
         self.current = None
         try:
-            return self._unwind(batch) if self.killed else self._pick(batch)
+            if self.killed:
+                return self._unwind(batch)
+            if self.committed:
+                self.committed = False
+                self.check_commit()
+                if self.failure is not None:
+                    return None  # the body is told first: nothing more is to happen
+            return self._pick(batch)
         except BaseException as error:  # the loop would not survive it
             if self.killed or self.error is not None:
                 raise
@@ -258,11 +251,6 @@ class Conductor:
             return None
 
     def _pick(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
-        if self.committed:
-            self.committed = False
-            self.check_commit()
-            if self.failure is not None:
-                return None  # the body is told first: nothing more is to happen
         self._silent += 1
         if self._silent > _SILENT_MAX and batch:
             self._goes_round(batch[0])
@@ -270,7 +258,7 @@ class Conductor:
         ready: list[Lane] = []
         unannounced: Lane | None = None
         for task in batch:
-            lane = lanes.get(task) or self._adopt(task)
+            lane = lanes.get(task) or self.adopt(task)
             if lane is None:
                 return task
             if not lane.alive:
@@ -287,7 +275,8 @@ class Conductor:
                 self.current = unannounced
                 return self._tasks[unannounced]
         elif not ready:
-            return self._idle()
+            self._idle()
+            return None
         return self._choose_step(ready, may_fire=unannounced is None)
 
     def _choose_step(self, ready: list[Lane], *, may_fire: bool) -> trio.lowlevel.Task | None:
@@ -313,7 +302,8 @@ class Conductor:
                 )
             )
             if early and index == len(ready) - 1:
-                return self._fire_early(ready[index], deadline)
+                self._fire_early(ready[index], deadline)
+                return None
             if index and continues and ready[index].kind != "time":
                 self.preemptions += 1
                 self.trace.switches.append(len(self.trace.steps))
@@ -341,7 +331,9 @@ class Conductor:
         for index, (moment, name, strike) in enumerate(planned):
             if moment == moved:
                 del planned[index]
-                self.trace.steps.append((FAULT, f"{name} before {lane.label}: {lane.point or 'goes on'}", self._clock.now_s))
+                self.trace.steps.append(
+                    (FAULT, f"{name} before {lane.label}: {lane.point or 'goes on'}", self._clock.now_s)
+                )
                 strike()
                 return True
         return False
@@ -393,9 +385,11 @@ class Conductor:
     def _goes_round(self, task: trio.lowlevel.Task) -> None:
         """Somebody moves and moves and never comes to a point: neither ``steps_max`` nor a scheduler can stop it."""
         self._silent = 0
-        lane = self._lanes.get(task)
+        lane = self._lanes.get(task) or task.context.get(lane_of_task)
         if lane is None:
-            raise SimulatorError(f"code outside every process (the scenario's own body) went on {_SILENT_MAX} times")
+            raise SimulatorError(
+                f"code outside every process (the scenario's own body) went on {_SILENT_MAX} times"
+            )
         if not lane.alive:
             throw_into(task, ProcessKilled())
             self._unwinding += 1
@@ -420,42 +414,12 @@ class Conductor:
                     throw_into(task, ProcessKilled())
             return None
         task = batch[0]
-        self.current = self._lanes.get(task) or self._adopt(task)
+        self.current = self._lanes.get(task) or self.adopt(task)
         if self.current is not None:
             self.current.alive = False
             if self._unwinding > _UNWINDING_STEPS_MAX // 2:
                 throw_into(task, ProcessKilled())
         return task
-
-    def _adopt(self, task: trio.lowlevel.Task) -> Lane | None:
-        lane: Lane | None = task.context.get(lane_of_task)
-        if lane is None:
-            return None
-        if lane in self._taken:  # a task that an actor started: a lane of its own, in the same process
-            lane.children += 1
-            self._seq += 1
-            parent = lane
-            lane = Lane(f"{parent.label}.{parent.children}", parent.process, self._seq)
-            lane.alive = parent.alive
-            task.context.run(lane_of_task.set, lane)
-        self._taken.add(lane)
-        self._lanes[task] = lane
-        self._tasks[lane] = task
-        return lane
-
-    def waiting(self) -> list[str]:
-        """Who waits for what, a line per living lane that has not ended."""
-        lines = []
-        for lane, task in self._tasks.items():
-            frames = [frame for frame, _line in task.iter_await_frames()]
-            if lane.alive and frames:
-                users = max((index for index, frame in enumerate(frames) if is_users(frame)), default=-1)
-                called = frames[users + 1].f_code.co_qualname if users + 1 < len(frames) else "nothing we can see"
-                what = lane.waits_for or f"{called}()"
-                site = describe(frames[users]) if users >= 0 else None
-                where = f" at {site}\n      {site.text}" if site else ""
-                lines.append(f"{lane.label} ({lane.process}) waits for {what}{where}")
-        return lines
 
     def call_site(self) -> Any:
         """The line of the code under test that is moving now."""

@@ -1,9 +1,9 @@
 """What would escape the simulation raises and names itself; what can be made repeatable is seeded.
 
 Threads, sockets, child processes and real sleeps are seen through CPython's audit events, which fire however the
-caller got hold of the function (``from time import sleep`` included). An audit hook cannot be removed, so one is
-installed per interpreter, and it answers at once when no lane of a world is moving. Other threads than the one that
-explores (a server beside the test, a plugin's timer) are none of our business.
+caller got hold of the function. An audit hook cannot be removed, so one is installed per interpreter, and it answers at
+once when no lane of a world is moving. What this Python does not announce is replaced, in every module that has it.
+Other threads than the one that explores (a server beside the test, a plugin's timer) are none of our business.
 
 Not seen, because nothing announces it: work handed to a thread that was started before the exploration (a warm
 ``concurrent.futures`` pool; trio's own idle threads are known and fenced), a wait for a ``threading.Event`` and the like,
@@ -12,12 +12,17 @@ and traffic on a socket that was connected before.
 
 from __future__ import annotations
 
+import _posixsubprocess
+import _thread
+import functools
 import hashlib
 import os
 import random
 import sys
 import threading
+import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from simulator.errors import EscapedSimulation
@@ -29,6 +34,8 @@ _SOCKET = ("a socket", "reach other services through the world's network or a st
 _LOOK_UP = ("a name look-up", "reach other services through the world's network or a stand-in")
 _CHILD = ("a child process", "simulate what it does")
 _FENCED = {
+    "start_new_thread": _THREAD,
+    "fork_exec": _CHILD,
     "_thread.start_new_thread": _THREAD,
     "_thread.start_joinable_thread": _THREAD,
     "socket.__new__": _SOCKET,
@@ -50,7 +57,7 @@ _FENCED = {
 _Watch = Callable[[], "str | None"]
 _watch: _Watch | None = None  # tells which lane is moving now; None while no world is alive
 _report: Callable[[EscapedSimulation], None] | None = None
-_thread = 0  # the one that explores
+_explorer = 0  # the thread that explores
 _hooked = False
 
 
@@ -58,14 +65,16 @@ def _audit(event: str, _args: tuple[Any, ...]) -> None:
     if _watch is None:
         return
     fenced = _FENCED.get(event)
-    if fenced is not None and threading.get_ident() == _thread and (lane := _watch()) is not None:
+    if fenced is not None and threading.get_ident() == _explorer and (lane := _watch()) is not None:
         _refuse(lane, *fenced)
 
 
 def _refuse(lane: str, what: str, instead: str) -> None:
     site = calling_code()
     where = f"{site}\n    {site.text}" if site else "code without a source line"
-    error = EscapedSimulation(f"{lane} reached for {what}, which the simulator does not control, at {where}\n  {instead}")
+    error = EscapedSimulation(
+        f"{lane} reached for {what}, which the simulator does not control, at {where}\n  {instead}"
+    )
     if _report is not None:
         _report(error)  # the code under test may catch what we raise; the execution fails all the same
     raise error
@@ -83,6 +92,7 @@ class Fences:
         self._watch = watch
         self._report = report
         self._undo: list[tuple[Any, str, Any]] = []
+        self._everywhere: dict[int, Any] = {}
         self._drawn: dict[str, int] = {}
         self._executing = False
         self._outside_state = random.getstate()
@@ -90,19 +100,23 @@ class Fences:
 
     def install(self) -> None:
         """Puts the fences up."""
-        global _watch, _report, _thread, _hooked  # noqa: PLW0603 - one audit hook per interpreter
+        global _watch, _report, _explorer, _hooked
         if not _hooked:
             sys.addaudithook(_audit)
             _hooked = True
-        _watch, _report, _thread = self._watch, self._report, threading.get_ident()
+        _watch, _report, _explorer = self._watch, self._report, threading.get_ident()
         self._outside_state = random.getstate()
         self._real_urandom = os.urandom
-        for module in list(sys.modules.values()):  # whoever said `from os import urandom` has a reference of its own
-            for name in ("urandom", "_urandom"):
-                if getattr(module, "__dict__", {}).get(name) is self._real_urandom:
-                    self._replace(module, name, self._urandom)
+        self._replace_everywhere(os.urandom, self._urandom)
+        # Before Python 3.13 nothing announces these; multiprocessing starts its children below any announcement.
+        self._replace_everywhere(time.sleep, self._fenced(time.sleep, "time.sleep"))
+        for function in (_thread.start_new_thread, _posixsubprocess.fork_exec):
+            self._replace_everywhere(function, self._fenced(function, function.__name__))
+        self._put_everywhere()
         self._real_seed = random.Random.seed
-        self._replace(random.Random, "seed", lambda generator, a=None, version=2: self._reseed(generator, a, version))
+        self._replace(
+            random.Random, "seed", lambda generator, a=None, version=2: self._reseed(generator, a, version)
+        )
         module_generator = random.seed.__self__  # type: ignore[attr-defined]
         self._replace(random, "seed", lambda a=None, version=2: self._reseed(module_generator, a, version))
         # trio may hand work to an idle thread that it has already, which no audit event tells of.
@@ -111,11 +125,12 @@ class Fences:
 
     def remove(self) -> None:
         """Takes the fences down and gives chance back."""
-        global _watch, _report  # noqa: PLW0603
+        global _watch, _report
         _watch = _report = None
         for owner, name, value in reversed(self._undo):
             setattr(owner, name, value)
         self._undo.clear()
+        self._everywhere.clear()
         random.setstate(self._outside_state)
 
     def begin(self) -> None:
@@ -128,12 +143,33 @@ class Fences:
         """The execution is over: bytes are real again."""
         self._executing = False
 
+    def _replace_everywhere(self, function: Any, instead: Any) -> None:
+        self._everywhere[id(function)] = instead
+
+    def _put_everywhere(self) -> None:
+        """Whoever said `from time import sleep` at the top of a module has a reference of their own."""
+        for module in list(sys.modules.values()):
+            if not isinstance(module, ModuleType):
+                continue
+            for name, value in list(vars(module).items()):
+                if id(value) in self._everywhere:
+                    self._replace(module, name, self._everywhere[id(value)])
+
+    def _fenced(self, function: Any, name: str) -> Any:
+        @functools.wraps(function)
+        def fenced(*args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() == _explorer and (lane := self._watch()) is not None:
+                _refuse(lane, *_FENCED[name])
+            return function(*args, **kwargs)
+
+        return fenced
+
     def _replace(self, owner: Any, name: str, value: Any) -> None:
         self._undo.append((owner, name, owner.__dict__[name]))
         setattr(owner, name, value)
 
     def _urandom(self, size: int, /) -> bytes:
-        if not self._executing or threading.get_ident() != _thread:
+        if not self._executing or threading.get_ident() != _explorer:
             return self._real_urandom(size)
         lane = self._watch() or ""
         number = self._drawn.get(lane, 0)
@@ -146,6 +182,6 @@ class Fences:
         self._real_seed(generator, a, version)
 
     def _start_thread(self, cache: Any, *job: Any) -> None:
-        if threading.get_ident() == _thread and (lane := self._watch()) is not None:
+        if threading.get_ident() == _explorer and (lane := self._watch()) is not None:
             _refuse(lane, *_THREAD)
         self._real_start(cache, *job)

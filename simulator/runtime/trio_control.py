@@ -16,14 +16,16 @@ from __future__ import annotations
 import contextvars
 import random
 import signal
+import threading
 from collections.abc import Awaitable, Callable
-from types import FrameType
 from typing import Any, NoReturn, Protocol
 
+import sniffio
 import trio
 from greenlet import getcurrent, greenlet
 
 from simulator.errors import SimulatorError, UnsupportedTrio
+from simulator.runtime.interrupts import Interrupts
 
 KNOWN_TO_WORK = "0.30 to 0.35"
 
@@ -37,7 +39,7 @@ def _unsupported(what: str) -> UnsupportedTrio:
 
 try:
     import trio._core._run as trio_run
-    from trio._core._thread_cache import ThreadCache as THREADS  # noqa: N814 - for the fences: trio's idle threads
+    from trio._core._thread_cache import ThreadCache
 except ImportError as error:
     raise _unsupported(str(error)) from error
 
@@ -52,8 +54,9 @@ class Picker(Protocol):
 class _Chooser(random.Random):
     """Stands in for trio's private random generator while a controlled loop runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, abandon: Callable[[BaseException], NoReturn]) -> None:
         super().__init__(0)
+        self._abandon = abandon
         self.picker: Picker | None = None
         self.runner: Any = None
 
@@ -62,11 +65,17 @@ class _Chooser(random.Random):
         # Another thread may run a trio of its own (a server beside the test): that one is none of our business.
         if picker is None or trio_run.GLOBAL_RUN_CONTEXT.runner is not self.runner:
             return
-        chosen = picker.pick(batch)
+        try:
+            chosen = picker.pick(batch)
+        except BaseException as error:
+            self._abandon(error)
         if len(batch) == 1 and chosen is batch[0]:
             return
         self.runner.runq.extend(task for task in batch if task is not chosen)
         batch[:] = [chosen] if chosen is not None else []
+
+
+_abandoned: list[greenlet] = []
 
 
 class TrioLoop:
@@ -74,7 +83,7 @@ class TrioLoop:
 
     Rules for its users: call ``run`` and ``close`` from the thread that made it; while it is open, no other
     ``trio.run`` can start in this thread (trio says so itself). A job that raises leaves the loop usable; a picker
-    that raises does not: only ``close`` may follow.
+    that raises does not, and its tasks are abandoned where they stand: only ``close`` may follow.
 
     Raises:
         UnsupportedTrio: the installed trio cannot be controlled.
@@ -88,17 +97,20 @@ class TrioLoop:
                 "an exploration cannot start inside a running trio loop: call it from a plain function, not from an "
                 "async one (under pytest-trio's trio_mode every async test runs inside a loop)"
             )
-        self._chooser = _Chooser()
+        self._chooser = _Chooser(self.abandon)
         self._clock = clock
         self._running = False
+        self._ended = False
         self._patched = (trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r)
         self._caller = getcurrent()
         self._loop = greenlet(self._serve)
-        self._loop.gr_context = contextvars.copy_context()  # or the scenario would see none of the caller's variables
+        self._loop.gr_context = (
+            contextvars.copy_context()
+        )  # or the scenario would see none of the caller's variables
         trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
         trio_run._r = self._chooser
         try:
-            self._interrupts = _Interrupts(self._is_running)
+            self._interrupts = Interrupts(self._is_running)
             self._loop.switch()
             self._interrupts.share()
         except BaseException:
@@ -115,18 +127,13 @@ class TrioLoop:
         Raises:
             Whatever the job raised, or the picker.
         """
-        if self._loop.dead:
+        if self._ended:
             raise SimulatorError("this loop has ended: it was closed, or its picker raised")
         self._caller = getcurrent()
         self._chooser.picker = picker
         self._running = True
         try:
             done, value = self._loop.switch(job)
-        except trio.TrioInternalError as error:
-            # What a picker raises comes out of the middle of trio, which can only call it an internal error.
-            if error.__cause__ is not None:
-                raise error.__cause__ from None
-            raise
         finally:
             self._running = False
             self._chooser.picker = None
@@ -136,8 +143,9 @@ class TrioLoop:
 
     def close(self) -> None:
         """Ends the loop and gives trio its own generator back. Safe to call twice."""
+        ended, self._ended = self._ended, True
         try:
-            if not self._loop.dead:
+            if not ended:
                 self._caller = getcurrent()
                 self._loop.switch(None)
         finally:
@@ -146,6 +154,21 @@ class TrioLoop:
     def next_deadline(self) -> float:
         """The loop time, in seconds, of the earliest timer; ``inf`` when there is none."""
         return self._chooser.runner.deadlines.next_deadline()  # type: ignore[no-any-return]
+
+    def abandon(self, error: BaseException) -> NoReturn:
+        """Leaves the loop in the middle of its step for ever; ``run`` raises the error. To be called from inside.
+
+        An exception would come out of trio as an internal error and leave coroutines behind that nobody can close:
+        when they are collected, whenever that is, they corrupt the loop that runs then. So they are kept instead.
+        """
+        self._ended = True
+        _abandoned.extend((self._loop, getcurrent()))
+        trio_run.GLOBAL_RUN_CONTEXT.__dict__.clear()  # or no trio.run could ever start in this thread again
+        sniffio.thread_local.name = None
+        if threading.current_thread() is threading.main_thread():
+            signal.set_wakeup_fd(-1)
+        self._caller.switch((False, error))
+        raise AssertionError("an abandoned loop is never resumed")
 
     def _is_running(self) -> bool:
         return self._running
@@ -165,53 +188,26 @@ class TrioLoop:
         while job is not None:
             try:
                 answer = (True, await job())
-            except BaseException as error:  # noqa: BLE001 - everything goes to the caller, Ctrl-C included
+            except BaseException as error:  # everything goes to the caller, Ctrl-C included
                 answer = (False, error)
             if task.context != fresh:  # what a job left in context variables is not for the next one
                 task.context = fresh.copy()
-                await trio.lowlevel.cancel_shielded_checkpoint()  # a task's context changes between two of its steps
+                await (
+                    trio.lowlevel.cancel_shielded_checkpoint()
+                )  # a task's context changes between two of its steps
             job = self._caller.switch(answer)
-
-
-class _Interrupts:
-    """Shares SIGINT between trio and the caller, whose code runs while trio stands still.
-
-    trio's handler takes Ctrl-C during the caller's code for one during its own and keeps it until a task waits. So
-    while no job runs, the handler that was there before gets it, and the caller's code is interrupted where it is.
-    In other threads than the main one, trio installs none, and neither do we.
-    """
-
-    def __init__(self, is_running: Callable[[], bool]) -> None:
-        self._is_running = is_running
-        self._before = signal.getsignal(signal.SIGINT)
-        self._trios: Any = None
-
-    def share(self) -> None:
-        """To be called when trio has started."""
-        trios = signal.getsignal(signal.SIGINT)
-        if trios is not self._before:
-            self._trios = trios
-            signal.signal(signal.SIGINT, self._handle)
-
-    def restore(self) -> None:
-        """To be called when trio has ended."""
-        if self._trios is not None and signal.getsignal(signal.SIGINT) == self._handle:
-            signal.signal(signal.SIGINT, self._before)
-        self._trios = None
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        handler = self._trios if self._is_running() else self._before
-        if callable(handler):
-            handler(number, frame)
 
 
 def throw_into(task: trio.lowlevel.Task, error: BaseException) -> None:
     """Makes a task go on with an error, whatever it waits for and however it is shielded.
 
     Only for unwinding an execution that is over: nothing else gets code out of a shielded wait for what never comes.
+    A task that has a nursery is spared while it is about to go on: an error in the wrong place of a nursery's exit
+    corrupts trio; its children are not.
     """
-    if task._next_send_fn is not None:  # it was about to go on
-        task._next_send_fn, task._next_send = task.coro.throw, error
+    if task._next_send_fn is not None:
+        if not task._child_nurseries:
+            task._next_send_fn, task._next_send = task.coro.throw, error
     elif task._abort_func is not None:
         task._attempt_abort(lambda: _raise(error))
 
@@ -249,7 +245,10 @@ class VirtualTime(trio.abc.Clock):
         return 0.0
 
 
+THREADS = ThreadCache  # for the fences: trio's idle threads
+
 _PRIVATE = ("_ALLOW_DETERMINISTIC_SCHEDULING", "_r", "GLOBAL_RUN_CONTEXT")
+_PRIVATE_OF_TASKS = ("_abort_func", "_attempt_abort", "_child_nurseries", "_next_send", "_next_send_fn")
 _probed = False
 
 
@@ -259,10 +258,11 @@ def _probe_once() -> None:
     Raises:
         UnsupportedTrio: when the order that was chosen is not the order that ran.
     """
-    global _probed  # noqa: PLW0603 - one fact about this interpreter
+    global _probed
     if _probed:
         return
     missing = [name for name in _PRIVATE if not hasattr(trio_run, name)]
+    missing += [f"Task.{name}" for name in _PRIVATE_OF_TASKS if not hasattr(trio_run.Task, name)]
     if missing:
         raise _unsupported(f"trio._core._run has no {' and no '.join(missing)}")
     if _inside_a_run():
@@ -271,7 +271,7 @@ def _probe_once() -> None:
     _probed = True  # the probe makes a loop of its own
     try:
         seen = _probe(expected)
-    except Exception as error:  # noqa: BLE001 - a private name may be gone in any way
+    except Exception as error:
         _probed = False
         raise _unsupported(repr(error)) from error
     if seen != expected:
@@ -291,13 +291,13 @@ def _probe(wanted: str) -> str:
         def pick(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
             ours = {task.name[-1]: task for task in batch if task.name.startswith("probe-")}
             if len(ours) < len(batch) or not batch or len(seen) == len(wanted):
-                return next((task for task in batch if task not in ours.values()), batch[0] if batch else None)
+                return next(
+                    (task for task in batch if task not in ours.values()), batch[0] if batch else None
+                )
             return ours.get(wanted[len(seen)], batch[0])
 
     async def both() -> None:
         assert loop.next_deadline() > 0
-        for name in ("_next_send_fn", "_next_send", "_abort_func", "_attempt_abort"):
-            getattr(trio.lowlevel.current_task(), name)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(steps, "a", name="probe-a")
             nursery.start_soon(steps, "b", name="probe-b")

@@ -17,6 +17,7 @@ _SEARCHES: dict[str, Callable[[int], Search]] = {
     "bounded": lambda _length: BoundedSearch(),
 }
 NAMES = tuple(_SEARCHES)
+_SAMPLERS = frozenset({"drawn", "seeded"})
 
 
 def search_named(name: str, *, length: int) -> Search:
@@ -33,3 +34,8 @@ def search_named(name: str, *, length: int) -> Search:
     if make is None:
         raise UnknownScheduler(f"there is no scheduler {name!r}; there are: {', '.join(NAMES)}")
     return make(length)
+
+
+def is_sampler(name: str) -> bool:
+    """Whether a search tries some schedules; else it looks at every one, as far as it gets."""
+    return name in _SAMPLERS

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from simulator.clock import RealTime
 
 if TYPE_CHECKING:
     from simulator.execution import Outcome
@@ -27,7 +30,18 @@ class Lane:
         since_s: loop time, in seconds, at which the operation was announced.
     """
 
-    __slots__ = ("alive", "children", "footprint", "kind", "label", "point", "process", "seq", "since_s", "waits_for")
+    __slots__ = (
+        "alive",
+        "children",
+        "footprint",
+        "kind",
+        "label",
+        "point",
+        "process",
+        "seq",
+        "since_s",
+        "waits_for",
+    )
 
     def __init__(self, label: str, process: str, seq: int) -> None:
         self.label = label
@@ -92,16 +106,20 @@ class Limits:
     """How long a search may go on.
 
     Attributes:
-        executions: how many executions at most.
+        executions: how many executions at most; at least 1.
         seed: where chance begins; the same seed gives the same executions.
         seconds: real time after which no further execution is started; None for no such bound.
-        deviations_max: for a bounded search, the last bound that is tried.
+        deviations_max: for a bounded search, the last bound that is tried; None: raised until something else ends it.
     """
 
     executions: int
     seed: int = 0
     seconds: float | None = None
-    deviations_max: int = 2
+    deviations_max: int | None = None
+
+    def expiry(self) -> float:
+        """The real time, as ``RealTime.perf_counter`` tells it, after which a search that starts now is over."""
+        return RealTime.perf_counter() + (math.inf if self.seconds is None else self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +127,21 @@ class Searched:
     """What a search did.
 
     Attributes:
-        claim: in words, what was covered; honest when nothing was found.
-        exhaustive: whether everything within the bounds that the claim states was covered.
+        executions: how many there were, shrinking not counted.
+        scope: what they cover, in words; honest when nothing was found.
+        exhaustive: whether no schedule is left out that the test's bounds allow.
         failure: the first failing outcome, or None.
     """
 
-    claim: str
+    executions: int
+    scope: str
     exhaustive: bool
     failure: Outcome | None
+
+    @property
+    def claim(self) -> str:
+        """In words, how much was done and what that covers."""
+        return f"{self.executions:,} execution{'' if self.executions == 1 else 's'}, {self.scope}"
 
 
 Execute = Callable[[Scheduler], "Outcome"]

@@ -4,13 +4,17 @@ A deviation is a preemption (a switch away from a lane that could have gone on),
 Choosing among others when the current lane cannot go on is free and enumerated in full, and so are the scenario's data.
 So the first failure has the fewest deviations that any failure has, and a completed bound is a claim.
 
-Each schedule is executed once: what a bound leaves out is kept, as prefixes, and is where the next bound starts.
+Each schedule is executed once: what a bound leaves out is where the next bound starts. Only the choices that each
+execution met are kept, a reference each; alternatives are made when their turn comes. Kept as prefixes of their own they
+took 360 MB after 1,500 executions of subscription #224.
+
 Source: Musuvathi and Qadeer, "Iterative context bounding for systematic testing of multithreaded programs", PLDI 2007.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import TYPE_CHECKING
 
 from simulator.clock import RealTime
@@ -20,48 +24,71 @@ from simulator.schedulers.base import Execute, Lane, Limits, Options, Searched
 if TYPE_CHECKING:
     from simulator.execution import Outcome
 
-Prefix = tuple[int, ...]
+Prefix = tuple[
+    tuple[int, int], ...
+]  # (number of a choice, the option taken); a choice that is not named took option 0
+Free = tuple[bool, ...]  # of one choice: which of its options are no deviation
+_NAMED: dict[int, str] = {
+    -1: "not even every schedule without a deviation",
+    0: "every schedule without a deviation",
+}
 
 
-class _Branch:
-    """One choice on the way: how many options it had, and which of them are free."""
-
-    __slots__ = ("count", "free")
-
-    def __init__(self, options: Options) -> None:
-        self.count = options.count
-        if options.kind == "data":
-            self.free = [True] * options.count
-        elif options.kind == "fault":
-            self.free = [index == 0 for index in range(options.count)]
-        else:
-            self.free = [
-                index == 0 or not (options.continues or lane.kind == "time") for index, lane in enumerate(options.lanes)
-            ]
+def free_options(options: Options) -> Free:
+    """Which options of a choice are no deviation."""
+    if options.kind == "data":
+        return (True,) * options.count
+    if options.kind == "fault":
+        return (True,) + (False,) * (options.count - 1)
+    return tuple(
+        index == 0 or not (options.continues or lane.kind == "time")
+        for index, lane in enumerate(options.lanes)
+    )
 
 
 class _Following:
-    """Follows a prefix, then option 0; notes the branches that it meets after the prefix."""
+    """Follows a prefix, then option 0; notes the choices that it meets after the prefix."""
 
-    def __init__(self, prefix: Prefix) -> None:
-        self._prefix = prefix
+    def __init__(self, prefix: Prefix, known: dict[Free, Free]) -> None:
+        self._taken = dict(prefix)
+        self._known = known
         self._at = 0
-        self.met: list[_Branch] = []
+        self._first_new = first_new(prefix)
+        self.met: list[Free] = []
 
     def start(self, lanes: Sequence[Lane]) -> None:
         """The prefix is the plan."""
 
     def choose(self, options: Options) -> int:
         at, self._at = self._at, self._at + 1
-        if at >= len(self._prefix):
-            self.met.append(_Branch(options))
+        if at >= self._first_new:
+            free = free_options(options)
+            self.met.append(self._known.setdefault(free, free))
             return 0
-        if self._prefix[at] >= options.count:
+        index = self._taken.get(at, 0)
+        if index >= options.count:
             raise Nondeterminism(
-                f"choice {at + 1} had more than {self._prefix[at]} options and now has {options.count}, with the same "
-                "choices before it: something in the scenario escapes the simulation (run with --check-determinism)"
+                f"choice {at + 1} had more than {index} options and now has {options.count}, with the same choices "
+                "before it: something in the scenario escapes the simulation (run with --check-determinism)"
             )
-        return self._prefix[at]
+        return index
+
+    def ensure_followed(self) -> None:
+        """Whoever proposed the prefix had come that far.
+
+        Raises:
+            Nondeterminism: this execution had not as many choices.
+        """
+        if self._at < self._first_new:
+            raise Nondeterminism(
+                f"there were at least {self._first_new} choices and now there are {self._at}, with the same choices: "
+                "something in the scenario escapes the simulation (run with --check-determinism)"
+            )
+
+
+def first_new(prefix: Prefix) -> int:
+    """The number of the first choice after a prefix."""
+    return prefix[-1][0] + 1 if prefix else 0
 
 
 class BoundedSearch:
@@ -69,54 +96,72 @@ class BoundedSearch:
 
     Attributes:
         completed: the last bound under which every schedule was executed; -1 before the first is done.
-        executions: how many schedules were executed.
+        executed_when_completed: how many schedules that were.
+        executions: how many schedules were executed in all.
+        exhausted: whether those are all schedules that there are.
     """
 
     name = "bounded"
 
     def __init__(self) -> None:
         self.completed = -1
+        self.executed_when_completed = 0
         self.executions = 0
+        self.exhausted = False
+        self._known: dict[Free, Free] = {}  # each shape of a choice is kept once
 
     def run(self, execute: Execute, limits: Limits) -> Searched:
         """Raises the bound until a failure, ``limits.deviations_max``, or the end of the executions or the time."""
-        until = RealTime.perf_counter() + (limits.seconds if limits.seconds is not None else float("inf"))
-        frontier: list[Prefix] = [()]
-        for bound in range(limits.deviations_max + 1):
-            beyond: list[Prefix] = []
-            while frontier:
-                if self.executions >= limits.executions or RealTime.perf_counter() > until:
-                    return Searched(self._claim("then the limit was reached"), exhaustive=False, failure=None)
-                failure = self._below(execute, frontier, beyond)
-                if failure is not None:
-                    return Searched(self._claim("then this one fails"), exhaustive=False, failure=failure)
-            self.completed = bound
-            frontier = beyond[::-1]
-            if not frontier:
-                claim = f"all {self.executions} schedules, whatever the number of deviations"
-                return Searched(claim, exhaustive=True, failure=None)
-        return Searched(self._claim(""), exhaustive=True, failure=None)
+        expiry = limits.expiry()
+        frontier: list[Iterator[Prefix]] = [iter([()])]
+        for bound in count():
+            executed: list[tuple[Prefix, list[Free]]] = []
+            while (prefix := _next(frontier)) is not None:
+                if self.executions >= limits.executions or RealTime.perf_counter() > expiry:
+                    return self._searched(None)
+                outcome, met = self._follow(execute, prefix)
+                if outcome.failure is not None:
+                    return self._searched(outcome)
+                frontier.append(_alternatives(prefix, met, free=True))
+                executed.append((prefix, met))
+            self.completed, self.executed_when_completed = bound, self.executions
+            self.exhausted = all(all(free) for _, met in executed for free in met)
+            if self.exhausted or bound == limits.deviations_max:
+                return self._searched(None)
+            frontier = [_alternatives(prefix, met, free=False) for prefix, met in reversed(executed)]
+        raise AssertionError("a bound has no last one")
 
-    def _below(self, execute: Execute, frontier: list[Prefix], beyond: list[Prefix]) -> Outcome | None:
-        """Executes one prefix; its free alternatives join this bound, the others the next."""
-        prefix = frontier.pop()
-        following = _Following(prefix)
+    def _follow(self, execute: Execute, prefix: Prefix) -> tuple[Outcome, list[Free]]:
+        following = _Following(prefix, self._known)
         outcome = execute(following)
+        following.ensure_followed()
         self.executions += 1
-        if outcome.failure is not None:
-            return outcome
-        alternatives: list[Prefix] = []
-        for depth, branch in enumerate(following.met):
-            taken = prefix + (0,) * depth
-            for index in range(1, branch.count):
-                (alternatives if branch.free[index] else beyond).append((*taken, index))
-        frontier.extend(reversed(alternatives))
-        return None
+        return outcome, following.met
 
-    def _claim(self, end: str) -> str:
-        done = f"{self.executions} schedules; "
-        if self.completed < 0:
-            done += "not even those without a deviation are complete"
-        else:
-            done += f"all with at most {self.completed} deviations (preemptions, early timers, faults)"
-        return f"{done}, {end}" if end else done
+    def _searched(self, failure: Outcome | None) -> Searched:
+        return Searched(self.executions, self.scope, exhaustive=self.exhausted, failure=failure)
+
+    @property
+    def scope(self) -> str:
+        """What is covered so far, in words."""
+        if self.exhausted:
+            return "every schedule within its bounds"
+        ending = "" if self.completed == 1 else "s"
+        return _NAMED.get(self.completed, f"every schedule with at most {self.completed} deviation{ending}")
+
+
+def _next(frontier: list[Iterator[Prefix]]) -> Prefix | None:
+    while frontier:
+        prefix = next(frontier[-1], None)
+        if prefix is not None:
+            return prefix
+        frontier.pop()
+    return None
+
+
+def _alternatives(prefix: Prefix, met: list[Free], *, free: bool) -> Iterator[Prefix]:
+    """The prefixes that differ from an execution in one choice after its own prefix, by a deviation or without one."""
+    for number, flags in enumerate(met, start=first_new(prefix)):
+        for index in range(1, len(flags)):
+            if flags[index] is free:
+                yield (*prefix, (number, index))

@@ -23,7 +23,7 @@ class Plan:
     Attributes:
         order: indices of the actors, the first of them moves first; their number stands for the clock.
         changes: counts of schedule choices, from 0, at which whoever would move goes to the end.
-        walk: 0, or a seed: then everybody is as likely to move as everybody else, at every choice.
+        walk: 0, or a seed: then there is no plan, and at every choice everybody is as likely to move as everybody else.
     """
 
     order: tuple[int, ...]

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from simulator.schedule import Schedule, Step
+from simulator.schedule import FAULT, Schedule, Step
 from simulator.schedulers.base import Lane, Options
+from simulator.schedulers.fixed import as_given
+
+if TYPE_CHECKING:
+    from simulator.trace import Trace
 
 
 class Replay:
     """Makes the choices that a saved schedule names.
 
-    Where the execution is not where the schedule says (the code changed), it goes on with the lane that was named if
-    that can move, else with option 0.
+    Where the code has changed since, names are what it goes by, not numbers: a step that is new is let happen, one that
+    is gone is passed over, and both leave the rest of the schedule where it was. Where the lane that is named cannot
+    move, the next one in the schedule that can is let move, and the other has its turn as soon as it can.
+
+    Args:
+        schedule: what was saved.
+        trace: gives the record of this execution: steps that were no choice are in it as well.
 
     Attributes:
         drift: the first difference, in words; empty while there is none.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, trace: Callable[[], Trace]) -> None:
         self._choices = dict(schedule.choices)
         self._steps = schedule.steps
-        self._asked: list[str] = []
+        self._trace = trace
+        self._seen = 0
+        self._at = 0
+        self._early: Counter[Step] = Counter()  # what happened before its turn
         self.drift = ""
 
     def start(self, lanes: Sequence[Lane]) -> None:
@@ -31,44 +45,96 @@ class Replay:
         """What the schedule says."""
         if options.kind != "schedule":
             return self._datum(options)
-        if options.step >= len(self._steps):
-            self._drifted(options.step, None, f"{len(options.lanes)} lanes can still move")
-            return 0
-        wish = self._steps[options.step]
-        for index, lane in enumerate(options.lanes):
-            if lane.label == wish.chosen:
-                return index
-        self._drifted(options.step, wish, ", ".join(f"{lane.label}: {lane.point}" for lane in options.lanes))
+        self._catch_up()
+        self._pass_over_what_was_early()
+        able = {lane.label: index for index, lane in enumerate(options.lanes)}
+        self._pass_over_what_is_gone({lane.label: lane for lane in options.lanes})
+        for wish in self._steps[self._at :]:
+            if wish.chosen in able and not self._early[wish]:
+                return able[wish.chosen]
+            self._drifts(f"the schedule says '{wish}', possible here: {_named(options.lanes)}")
+        self._drifts(f"the schedule says that nobody moves any more, possible here: {_named(options.lanes)}")
         return 0
 
-    def compare(self, steps: Sequence[tuple[str, str, float]]) -> str:
+    def end(self) -> str:
         """After the execution: the first difference between what was saved and what happened; empty if none."""
-        for number, (wish, (lane, point, _)) in enumerate(zip(self._steps, steps, strict=False)):
-            if (wish.lane, wish.point) != (lane, point):
-                return f"step {number + 1}: the schedule says '{wish}', the code did '{lane}: {point}'"
-        if len(self._steps) != len(steps) and not self.drift:
-            return f"the schedule has {len(self._steps)} steps, the execution {len(steps)}"
-        unknown = [name for name in self._choices if name not in self._asked]
-        if unknown:
-            return f"the schedule chooses {unknown[0]!r}, which the scenario does not ask for"
+        self._catch_up()
+        self._pass_over_what_was_early()
+        if self._at < len(self._steps):
+            self._drifts(f"the schedule says '{self._steps[self._at]}', the execution had ended")
+        known = dict(self._trace().choices)
+        for name, value in self._choices.items():
+            if name not in known:
+                self.drift = self.drift or f"the schedule chooses {name!r}, which the scenario does not ask for"
+            elif known[name] != value:
+                self.drift = self.drift or f"the schedule chooses {name!r} = {value}, the scenario has {known[name]}"
         return self.drift
 
+    def _catch_up(self) -> None:
+        happened = self._trace().steps
+        while self._seen < len(happened):
+            lane, point, _ = happened[self._seen]
+            self._match(Step(lane, point))
+            self._seen += 1
+
+    def _match(self, step: Step) -> None:
+        self._pass_over_what_was_early()
+        if self._at < len(self._steps) and self._steps[self._at] == step:
+            self._at += 1
+            return
+        wanted = f"'{self._steps[self._at]}'" if self._at < len(self._steps) else "that nobody moves any more"
+        self._drifts(f"the schedule says {wanted}, the code did '{step}'")
+        run = self._steps[self._at : self._end_of_run()]
+        if step in run:
+            self._at += run.index(step) + 1  # what stood before it is gone
+        elif run and FAULT in (run[0].lane, step.lane):
+            self._at += run[0].lane == FAULT  # it strikes elsewhere now, or not at all
+        elif step in self._steps[self._at :]:
+            self._early[step] += 1
+
+    def _end_of_run(self) -> int:
+        """Where another lane than that of the step whose turn it is has its turn."""
+        end = self._at
+        while end < len(self._steps) and self._steps[end].chosen == self._steps[self._at].chosen:
+            end += 1
+        return end
+
+    def _pass_over_what_was_early(self) -> None:
+        while self._at < len(self._steps) and self._early[self._steps[self._at]] > 0:
+            self._early[self._steps[self._at]] -= 1
+            self._at += 1
+
+    def _pass_over_what_is_gone(self, able: Mapping[str, Lane]) -> None:
+        """A lane that stands already where the schedule has it after somebody else's turn has no step left in this one."""
+        while self._at < len(self._steps):
+            wish, end = self._steps[self._at], self._end_of_run()
+            lane = able.get(wish.chosen)
+            if lane is None or lane.point is None or wish.lane == FAULT:
+                return
+            step = Step(lane.label, lane.point)
+            if step in self._steps[self._at : end] or step not in self._steps[end:]:
+                return
+            self._drifts(f"the schedule says '{wish}', the code goes on with '{step}'")
+            self._at = end
+
     def _datum(self, options: Options) -> int:
-        self._asked.append(options.name)
-        if options.name not in self._choices:
-            self.drift = self.drift or f"the scenario asks for {options.name!r}, which the schedule does not choose"
-            return 0
-        value = self._choices[options.name]
-        if value >= options.count:
+        value = self._choices.get(options.name)
+        if value is None:
+            self.drift = (
+                self.drift or f"the scenario asks for {options.name!r}, which the schedule does not choose"
+            )
+        elif value >= options.count:
             self.drift = self.drift or (
                 f"the schedule chooses {options.name!r} = {value}; the scenario has only {options.count} options"
             )
-            return 0
-        return value
+        return as_given(self._choices, options)
 
-    def _drifted(self, step: int, wish: Step | None, there: str) -> None:
-        wanted = f"'{wish}'" if wish is not None else "the end"
-        self.drift = self.drift or f"step {step + 1}: the schedule says {wanted}, possible here: {there}"
+    def _drifts(self, how: str) -> None:
+        self.drift = self.drift or f"step {self._seen + 1}: {how}"
+
+
+def _named(lanes: Sequence[Lane]) -> str:
+    return ", ".join(f"'{lane.label}: {lane.point or 'goes on'}'" for lane in lanes)
 
 
 class Wish:
@@ -86,7 +152,6 @@ class Wish:
         self._at = 0
         self._left = runs[0][1] if runs else 0
         self._before = 0
-        self._moved: str | None = None
 
     def start(self, lanes: Sequence[Lane]) -> None:
         """The wish is the plan."""
@@ -94,13 +159,12 @@ class Wish:
     def choose(self, options: Options) -> int:
         """The lane of the current run, if it can move."""
         if options.kind != "schedule":
-            return min(self._choices.get(options.name, 0), options.count - 1)
+            return as_given(self._choices, options)
         self._account(options.step)
         labels = [lane.label for lane in options.lanes]
         while self._at < len(self._runs):
             if self._left > 0 and self._runs[self._at][0] in labels:
-                self._moved = self._runs[self._at][0]
-                return labels.index(self._moved)
+                return labels.index(self._runs[self._at][0])
             self._next_run()
         return 0
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from simulator.clock import RealTime
 from simulator.schedulers.base import Execute, Lane, Limits, Options, Searched
 
 
 class Seeded:
-    """A random walk over schedules; faults strike in one execution out of two at most.
+    """A random walk over schedules; every fault strikes in one execution out of two at most.
 
     Args:
         seed: the same seed makes the same choices wherever it is asked the same questions.
@@ -34,9 +35,12 @@ class SeededSearch:
     name = "seeded"
 
     def run(self, execute: Execute, limits: Limits) -> Searched:
-        """Stops at the first failure, or when the executions are used up."""
+        """Stops at the first failure, or when the executions or the time are used up."""
+        expiry = limits.expiry()
         for number in range(limits.executions):
+            if RealTime.perf_counter() > expiry:
+                return Searched(number, "sampled", exhaustive=False, failure=None)
             outcome = execute(Seeded(f"{limits.seed}/{number}"))
             if outcome.failure is not None:
-                return Searched(f"sampled {number + 1} executions", exhaustive=False, failure=outcome)
-        return Searched(f"sampled {limits.executions} executions", exhaustive=False, failure=None)
+                return Searched(number + 1, "sampled", exhaustive=False, failure=outcome)
+        return Searched(limits.executions, "sampled", exhaustive=False, failure=None)

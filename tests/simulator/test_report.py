@@ -12,9 +12,8 @@ import pytest
 from simulator.actors import Webhook
 from simulator.database.sqlite import SqliteDatabase
 from simulator.execution import Claims, Outcome, Simulation
-from simulator.exploration import Exploration
 from simulator.oracles import Failure
-from simulator.report import Facts, conflicts, in_words, incident_report, summary_line
+from simulator.report import Facts, conflicts, in_words, incident_report
 from simulator.report.statements import statement
 from simulator.report.text import printable
 from simulator.report.timeline import moment
@@ -109,6 +108,7 @@ def extended_twice() -> Trace:
         end("webhook#1", "subscriptions", 3),
         at={9: 5.25},
         violated_at=10,
+        switches=[2],
         choices=[("plan", 0), ("crash api", 0), ("days", 2)],
     )
 
@@ -322,7 +322,8 @@ def busy_trace(lanes: int, rounds: int) -> Trace:
         for number in range(rounds)
         for lane in range(lanes)
     ]
-    return trace_of(*moves, at={number: number / 3 for number in range(2, len(moves) + 1)})
+    times = {number: number / 3 for number in range(2, len(moves) + 1)}
+    return trace_of(*moves, at=times, switches=list(range(1, len(moves))))
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
@@ -392,43 +393,6 @@ def test_an_execution_without_a_database_has_a_report_too() -> None:
     assert "reads the counter" in text
     empty = incident_report(replace(VIOLATION, kind="deadlock"), outcome_of(Trace()), FACTS)
     assert empty.splitlines()[-1] == f"replay: {REPLAY}"
-
-
-def exploration(**more: Any) -> Exploration:
-    held = Exploration(
-        failure=None,
-        outcome=None,
-        schedule=None,
-        executions=101,
-        shrunk_in=0,
-        minimal="",
-        claim="sampled 100 executions",
-        exhaustive=False,
-        unreached=(),
-        seconds=1.234,
-    )
-    return replace(held, **more)
-
-
-def test_an_exploration_is_summed_up_in_one_line() -> None:
-    """The verdict first, then what was covered; of a failure, how short its story is and how to see it."""
-    assert (
-        summary_line("holds", "t.py::a", exploration())
-        == "holds     t.py::a: sampled 100 executions in 1.2 s"
-    )
-    assert summary_line("vacuous", "t.py::a", exploration(unreached=("restarted(bot)",))) == (
-        "vacuous   t.py::a: sampled 100 executions in 1.2 s; never reached restarted(bot)"
-    )
-    found = exploration(
-        failure=VIOLATION,
-        outcome=outcome_of(extended_twice(), preemptions=1),
-        executions=31,
-        claim="whatever",
-    )
-    assert summary_line("found", "t.py::a", found, "pytest t.py::a").splitlines() == [
-        "found     t.py::a: execution 31 in 1.2 s; expiry_is_sum_of_paid_durations, shrunk to 10 steps, 1 switch, no fault",
-        "          pytest t.py::a",
-    ]
 
 
 SCHEMA = """
