@@ -91,7 +91,9 @@ class Connection:
             sqlite3.OperationalError: PostgreSQL refused for an operational reason (a deadlock, a lost connection).
         """
         if _BEGIN.match(sql):
-            await self._raw.set_autocommit(False)  # the driver begins with the next statement, within its step
+            await self._raw.set_autocommit(
+                False
+            )  # the driver begins with the next statement, within its step
             return Cursor(self._raw.cursor(), None)
         if _WRITES.match(sql) and self._raw.autocommit:
             await self._raw.set_autocommit(False)

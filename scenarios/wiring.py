@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any
 
@@ -11,15 +11,14 @@ from sqlalchemy.exc import OperationalError
 
 from reference import TransactionConflictError, TrioEngine, open_engine
 from simulator import World
-from simulator.database import Database
 
 DATABASE_ERRORS = (sqlite3.OperationalError, OperationalError, TransactionConflictError)
 """What costs a delivery or a tick and no more: the lock was not to be had in time. A webhook is then sent again."""
 
 
 @lru_cache(maxsize=4)
-def _engine(database: Database) -> TrioEngine:
-    return open_engine(database.url, connect=database.connect)
+def _engine(url: str, connect: Callable[[], Awaitable[Any]]) -> TrioEngine:
+    return open_engine(url, connect=connect)
 
 
 def engine(world: World) -> TrioEngine:
@@ -28,7 +27,7 @@ def engine(world: World) -> TrioEngine:
     One for all executions on a database: it holds no connection and no state, only compiled statements, and compiling
     them anew took five times as long as running them.
     """
-    return _engine(world.database)
+    return _engine(world.database.url, world.database.connect)
 
 
 def open_async_connection(world: World) -> Callable[[str], Any]:

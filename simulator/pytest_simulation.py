@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,8 @@ from simulator.schedulers.base import Limits
 if TYPE_CHECKING:
     from simulator.simulate import Specification
     from simulator.world import World
+
+_WIDTH = 120  # of a report in a log
 
 
 def _is_no_verdict(excinfo: pytest.ExceptionInfo[BaseException] | None) -> bool:
@@ -201,8 +202,11 @@ class _Run:
             claim=self._claim_of(result.failure.name),
             start=result.start,
         )
-        colour = bool(self._request.config.getoption("color") == "yes" or sys.stdout.isatty())
-        return incident_report(result.failure, result.outcome, facts, colour=colour)
+        terminal = self._request.config.get_terminal_writer()
+        # A log has no width to keep to, and what goes into a file of results is not painted.
+        width = terminal.fullwidth if terminal.hasmarkup else _WIDTH
+        colour = terminal.hasmarkup and not self._request.config.getoption("xmlpath", None)
+        return incident_report(result.failure, result.outcome, facts, width=width, colour=colour)
 
     def _claim_of(self, name: str) -> str:
         claims = self._specification.claims

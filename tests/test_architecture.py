@@ -81,7 +81,9 @@ def test_every_third_party_has_one_door() -> None:
 def test_the_rules_would_notice(tmp_path: Path) -> None:
     """A rule that cannot fail is none: an import inside a function is seen, and a private module of trio too."""
     guilty = tmp_path / "guilty.py"
-    guilty.write_text("def f():\n    import reference.model\n    from trio._core import _run\n", encoding="utf-8")
+    guilty.write_text(
+        "def f():\n    import reference.model\n    from trio._core import _run\n", encoding="utf-8"
+    )
 
     assert {"reference.model", "trio._core", "trio._core._run"} <= set(imports(guilty))
 

@@ -23,7 +23,9 @@ def test_the_scenario_of_the_readme_finds_the_double_award(pytester: pytest.Pyte
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["one_award_per_order: order o-1 was awarded more than once*", "replay: pytest --schedule=*"])
+    result.stdout.fnmatch_lines(
+        ["one_award_per_order: order o-1 was awarded more than once*", "replay: pytest --schedule=*"]
+    )
 
 
 def test_the_first_two_commands_install_and_test() -> None:

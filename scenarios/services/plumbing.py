@@ -20,7 +20,7 @@ Work = Callable[[], Awaitable[None]]
 """Awaited where a service's work takes time: a world's `network.pause`, a sleep in a load run, or nothing."""
 
 
-class NotModelled(Exception):  # noqa: N818 - it is not an error of the provider's, and must not read like one
+class NotModelled(Exception):
     """The provider has this and the stand-in does not: a mistake in the test, never an answer."""
 
 
@@ -86,7 +86,7 @@ def answer_json(body: Any, status: int = 200) -> Answer:
     return Answer(status, json.dumps(body, ensure_ascii=False).encode())
 
 
-class Refused(Exception):  # noqa: N818 - an answer of the provider's on its way out
+class Refused(Exception):
     """Raised inside a stand-in to end a request with an answer."""
 
     def __init__(self, answer: Answer) -> None:

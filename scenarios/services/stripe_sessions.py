@@ -21,7 +21,7 @@ _ROUNDING_S = 0.001  # whoever wakes us at a moment may count it from another ze
 _RECOVERY_S = 30 * 24 * 60 * 60  # a recovery link lives for 30 days
 
 
-class PageClosed(Exception):  # noqa: N818 - what a customer sees, not an error of the API's
+class PageClosed(Exception):
     """The customer's page takes no payment: the session is complete or expired."""
 
 

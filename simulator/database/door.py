@@ -71,11 +71,11 @@ class NoDatabase:
         """There is none."""
         raise self._missing()
 
-    def insert(self, table: str, **columns: Any) -> None:
+    def insert(self, table: str, **columns: Any) -> None:  # noqa: ARG002
         """There is none."""
         raise self._missing()
 
-    def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+    def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:  # noqa: ARG002
         """There is none."""
         raise self._missing()
 

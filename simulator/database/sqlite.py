@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from simulator.clock import Clock
     from simulator.runtime.conductor import Conductor
 
-_MEMORY_BACKED = Path("/dev/shm")
+_MEMORY_BACKED = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
 
 
 class SqliteDatabase:

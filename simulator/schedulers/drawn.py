@@ -36,7 +36,7 @@ SHRINKING_EXECUTIONS_MAX = 200
 _WALKS = 1 << 16  # for each order that is drawn beside it: more than anybody will execute
 
 
-class _Failed(Exception):  # noqa: N818 - a signal to Hypothesis, which listens for Exceptions
+class _Failed(Exception):
     """Tells Hypothesis that this test case is interesting."""
 
 

@@ -65,9 +65,13 @@ class Replay:
         known = dict(self._trace().choices)
         for name, value in self._choices.items():
             if name not in known:
-                self.drift = self.drift or f"the schedule chooses {name!r}, which the scenario does not ask for"
+                self.drift = (
+                    self.drift or f"the schedule chooses {name!r}, which the scenario does not ask for"
+                )
             elif known[name] != value:
-                self.drift = self.drift or f"the schedule chooses {name!r} = {value}, the scenario has {known[name]}"
+                self.drift = (
+                    self.drift or f"the schedule chooses {name!r} = {value}, the scenario has {known[name]}"
+                )
         return self.drift
 
     def _catch_up(self) -> None:

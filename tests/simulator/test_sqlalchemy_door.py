@@ -106,14 +106,18 @@ def test_a_crash_in_the_middle_of_sqlalchemy_rolls_back_and_frees_the_lock() -> 
         assert balance_of(world) == (20 if committed else 10)
 
     class Moment(Seeded):
+        def __init__(self, seed: int, moment: int) -> None:
+            super().__init__(seed)
+            self._moment = moment
+
         def choose(self, options: Any) -> int:
-            return moment if options.kind == "fault" else super().choose(options)
+            return self._moment if options.kind == "fault" else super().choose(options)
 
     struck = 0
     with Simulation(check, Claims(), SqliteDatabase(metadata), PATIENT) as simulation:
         for moment in range(6):
             for seed in range(15):
-                outcome = simulation.execute(Moment(seed))
+                outcome = simulation.execute(Moment(seed, moment))
                 assert outcome.failure is None, outcome.failure
                 struck += outcome.faults
     assert struck >= 50

@@ -43,7 +43,7 @@ class Ordered:
 class Failing:
     """A picker that cannot pick."""
 
-    def pick(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
+    def pick(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:  # noqa: ARG002
         raise LookupError("nobody")
 
 

@@ -52,7 +52,9 @@ def notice_sweep(*, runs: int = 1) -> Actor:
 
 def later(payment_id: str, *, after: timedelta) -> Actor:
     """The provider tells the shop of a payment that is made later."""
-    return Webhook(_yookassa, payment_id, deliveries=1, after=after, tolerates=DATABASE_ERRORS, name="later webhook")
+    return Webhook(
+        _yookassa, payment_id, deliveries=1, after=after, tolerates=DATABASE_ERRORS, name="later webhook"
+    )
 
 
 async def one_payment_seen_by_everyone(world: World, shop: Shop) -> None:

@@ -45,13 +45,17 @@ class Shop(Protocol):
 
     Attributes:
         name: as parameters of tests show it.
-        schema: its tables, for either engine.
-        claims: what must hold when all is done; the first is that an expiry is the sum of what was paid for.
+        claims: what must hold; the first is that an expiry is the sum of what was paid for.
     """
 
-    name: str
-    schema: Callable[[Any], Any]
-    claims: tuple[Any, ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def claims(self) -> tuple[Any, ...]: ...
+
+    def schema(self, engine: Any, /) -> Any:
+        """Its tables, for either engine."""
 
     def stock(self, world: World) -> None:
         """Puts the user, the tariffs and a key server into the tables."""
@@ -119,8 +123,17 @@ class DeployedShop:
         """One user, a month for money and three days for nothing, one server."""
         insert = world.database.insert
         insert("users", id=USER, is_vip=0)
-        insert("tariffs", id=MONTH_TARIFF, name="month", price_rub=PRICE_RUB, duration_sec=_s(MONTH), traffic_limit_mb=0)
-        insert("tariffs", id=TRIAL_TARIFF, name="trial", price_rub=0, duration_sec=_s(TRIAL), traffic_limit_mb=0)
+        insert(
+            "tariffs",
+            id=MONTH_TARIFF,
+            name="month",
+            price_rub=PRICE_RUB,
+            duration_sec=_s(MONTH),
+            traffic_limit_mb=0,
+        )
+        insert(
+            "tariffs", id=TRIAL_TARIFF, name="trial", price_rub=0, duration_sec=_s(TRIAL), traffic_limit_mb=0
+        )
         insert("v2ray_servers", id=1, name="server-1", is_active=1)
 
     def has_subscription(self, world: World, *, created_at: datetime, given: timedelta) -> None:
@@ -290,7 +303,9 @@ class _AskedProvider:
 
     async def look_up(self, provider_payment_id: str) -> ProviderPayment | None:
         paid = await self._remote.is_paid(provider_payment_id)
-        return ProviderPayment(ProviderStatus.SUCCEEDED if paid else ProviderStatus.PENDING, PRICE_RUB * 100, "RUB")
+        return ProviderPayment(
+            ProviderStatus.SUCCEEDED if paid else ProviderStatus.PENDING, PRICE_RUB * 100, "RUB"
+        )
 
 
 class _Bot:

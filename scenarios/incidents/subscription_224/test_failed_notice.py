@@ -6,7 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from scenarios.incidents.subscription_224.scenario import GRANTED, PAID, PAYMENT, notice_sweep, open_shop, run, webhook
+from scenarios.incidents.subscription_224.scenario import (
+    GRANTED,
+    PAID,
+    PAYMENT,
+    notice_sweep,
+    open_shop,
+    run,
+    webhook,
+)
 from scenarios.incidents.subscription_224.shops import (
     BEFORE,
     MONTH,

@@ -53,7 +53,9 @@ def expires_at(world: World) -> int:
 
 def both_extensions_count(world: World) -> str | None:
     """100 and twice 30 are 160."""
-    return None if expires_at(world) == BOTH else f"the subscription ends at {expires_at(world)}, not at {BOTH}"
+    return (
+        None if expires_at(world) == BOTH else f"the subscription ends at {expires_at(world)}, not at {BOTH}"
+    )
 
 
 def one_is_lost(world: World) -> str | None:

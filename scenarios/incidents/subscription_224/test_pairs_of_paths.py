@@ -44,14 +44,20 @@ class Pair:
 PAIRS = [
     Pair("webhook_and_polling", lambda: [webhook()], lambda: [polling()], status="pending"),
     Pair("webhook_and_background", lambda: [webhook()], lambda: [notice_sweep()]),
-    Pair("polling_and_background", lambda: [], lambda: [polling(), notice_sweep()]),
-    Pair("two_webhooks", lambda: [webhook(deliveries=2)], lambda: [], status="pending"),
-    Pair("two_platega_callbacks", lambda: [platega(deliveries=2)], lambda: [], status="pending", provider="platega"),
-    Pair("two_background_runs", lambda: [], lambda: [notice_sweep(), notice_sweep()]),
+    Pair("polling_and_background", list, lambda: [polling(), notice_sweep()]),
+    Pair("two_webhooks", lambda: [webhook(deliveries=2)], list, status="pending"),
+    Pair(
+        "two_platega_callbacks",
+        lambda: [platega(deliveries=2)],
+        list,
+        status="pending",
+        provider="platega",
+    ),
+    Pair("two_background_runs", list, lambda: [notice_sweep(), notice_sweep()]),
 ]
 WITHOUT_A_SUBSCRIPTION = [
     Pair("webhook_and_pending_sweep", lambda: [webhook()], lambda: [pending_sweep()]),
-    Pair("two_pending_sweeps", lambda: [], lambda: [pending_sweep(), pending_sweep()]),
+    Pair("two_pending_sweeps", list, lambda: [pending_sweep(), pending_sweep()]),
 ]
 
 
@@ -92,7 +98,9 @@ async def test_before_v2_4_10_the_pair_makes_two_subscriptions(world: World, pai
 
 
 @of(WITHOUT_A_SUBSCRIPTION)
-@simulate(schema=V2_4_10.schema, always=[one_subscription_per_user], eventually=[expiry_is_sum_of_paid_durations])
+@simulate(
+    schema=V2_4_10.schema, always=[one_subscription_per_user], eventually=[expiry_is_sum_of_paid_durations]
+)
 async def test_v2_4_10_makes_one_subscription_for_one_payment(world: World, pair: Pair) -> None:
     """Check 26 (BEGIN IMMEDIATE and a second look) holds for one payment; two are another story."""
     await seen_by(world, V2_4_10, api=pair.api(), bot=pair.bot(), status=pair.status, granted=None)

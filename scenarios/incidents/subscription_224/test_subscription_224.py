@@ -38,7 +38,9 @@ def ends_on_the_day_of_the_incident(world: World) -> str | None:
 
 @pytest.mark.parametrize("shop", [BEFORE, V2_4_10], ids=lambda shop: shop.name)
 @simulate(schema=V2_4_10.schema, sometimes=[ends_on_the_day_of_the_incident, restarted("bot")])
-async def test_as_deployed_it_ends_when_the_incidents_subscription_did(world: World, shop: DeployedShop) -> None:
+async def test_as_deployed_it_ends_when_the_incidents_subscription_did(
+    world: World, shop: DeployedShop
+) -> None:
     """The double extension reaches the very second that was found in the database."""
     await one_payment_seen_by_everyone(world, shop)
 

@@ -24,7 +24,9 @@ REFERENCE_ALWAYS = [claim for claim in REFERENCE.claims if claim.when == "always
 REFERENCE_EVENTUALLY = [claim for claim in REFERENCE.claims if claim.when == "eventually"]
 
 
-async def two_payments(world: World, shop: Shop, *, granted: datetime | None, apart: timedelta = timedelta(0)) -> None:
+async def two_payments(
+    world: World, shop: Shop, *, granted: datetime | None, apart: timedelta = timedelta(0)
+) -> None:
     """Two months are paid for, each told by one webhook.
 
     Args:
