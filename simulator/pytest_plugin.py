@@ -31,7 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Reads the options once; a wrong one ends the run with one line."""
     config.stash[NOTICES] = []
     options = config.stash[OPTIONS] = read_options(config)
-    if options.schedule is not None and config.args_source is not config.ArgsSource.ARGS:
+    if options.schedule is None:
+        return
+    config.option.dist = (
+        "no"  # one test needs no workers of pytest-xdist, whose errors would come back as crashes
+    )
+    if config.args_source is not config.ArgsSource.ARGS:
         _collect_only(config, options, options.schedule)
 
 

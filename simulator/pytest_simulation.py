@@ -63,7 +63,8 @@ def run_simulation(
     except SimulatorError as error:
         verdict = f"{type(error).__name__}: {error}{run.how_to_see_it()}"
     except Exception as error:
-        error.add_note(run.how_to_see_it().strip())
+        if note := run.how_to_see_it():
+            error.add_note(note.strip())
         raise error.with_traceback(_users_frames(error.__traceback__)) from error.__cause__
     if verdict:
         pytest.fail(verdict, pytrace=False)

@@ -30,7 +30,7 @@ def test_an_incident_that_is_replayed_passes_and_is_shown_at_the_end(
     again = run(run.found, f"--schedule={path}")
     again.assert_outcomes(passed=1)
     again.stdout.fnmatch_lines(
-        ["*= replayed =*", "never_lost: is 1", "*second*reads*switch", "replay: pytest --sch*"]
+        ["*= replayed =*", "never_lost: is 1", "*reads*switch", "replay: pytest --sch*"]
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 
@@ -49,19 +48,17 @@ def test_a_run_ends_with_a_line_for_each_news_and_one_for_what_holds(run: Any) -
 def test_a_failing_test_shows_the_incident_and_nothing_of_the_framework(run: Any) -> None:
     """Claim, story, and the short command that replays it; the same text in the short summary's line."""
     result = run(run.violated)
-    text = result.stdout.str()
-    for line in (
-        "never_lost: is 1",
-        "  none of the 2 schedules with fewer switches violates it, and it needs no fault",
-        "    2  first   reads",
-        "    4  second  reads     switch",
-    ):
-        assert re.search(
-            "^" + re.sub(r" +", " +", re.escape(line).replace("\\ ", " ")), text, re.MULTILINE
-        ), line
     result.stdout.re_match_lines(
-        [r"replay: pytest --schedule=\.turnstile/no_addition_is_lost-....\.schedule$"]
+        [
+            r"never_lost: is 1",
+            r"  none of the 2 schedules with fewer switches violates it, and it needs no fault",
+            r" step  lane +what +outcome",
+            r"    2  +(first|second) +reads",
+            r"    4  +(first|second) +reads +switch",
+            r"replay: pytest --schedule=\.turnstile/no_addition_is_lost-....\.schedule$",
+        ]
     )
+    text = result.stdout.str()
     for word in ("Traceback", "site-packages", "exploration.py", "traceback entries", "greenlet"):
         assert word not in text
 

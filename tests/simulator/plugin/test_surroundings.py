@@ -75,6 +75,16 @@ def test_workers_of_xdist_send_their_lines(run: Any) -> None:
     ]
 
 
+def test_a_replay_needs_no_workers(run: Any) -> None:
+    """Where they are asked for all the same, it runs without, and a wrong schedule is told as ever."""
+    option = run.saved(run.schedule)
+    result = run(run.violated, option, "-n", "2", apart=True)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["never_lost: is 1"])
+    run.saved(run.schedule.replace("test_no_", "test_any_"))
+    assert run.again(option, "-n", "2", apart=True).ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_the_same_seed_finds_the_same_beside_other_tests_and_alone(run: Any) -> None:
     """What other tests and Hypothesis's plugin do is nothing to a simulation."""
     texts = []
