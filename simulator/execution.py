@@ -187,7 +187,7 @@ class Simulation:
         return Outcome(
             conductor.failure,
             conductor.trace,
-            conductor.preemptions + conductor.early_timers,
+            conductor.preemptions + conductor.early.fired,
             faults,
             frozenset(self._reached),
             dict(conductor.moved),

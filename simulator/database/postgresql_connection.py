@@ -131,7 +131,9 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
             self._ensure_alive()
         if (look := flight.operation.look) is not None:
             flight.operation.look = None  # a generator of the driver may wait more than once
-            self._conductor.trace.record(await look.record(flight.error, inside=self.number > 0))
+            access = await look.record(flight.error, inside=self.number > 0)
+            if self._conductor.current is not None:  # the scenario's own statements are no part of the story
+                self._conductor.trace.record(access)
         if flight.error is not None:
             raise flight.error
 

@@ -21,14 +21,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
 from simulator.clock import RealTime
 from simulator.errors import ProcessKilled, SimulatorError
 from simulator.oracles import Failure, never_ends, waits_for_ever
-from simulator.runtime.callsite import calling_code
+from simulator.runtime.early_timers import EarlyTimers
 from simulator.runtime.lanes import Lanes
 from simulator.runtime.lanes import lane_of_task as lane_of_task  # for those who start tasks
 from simulator.runtime.trio_control import throw_into
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from simulator.runtime.trio_control import TrioLoop
     from simulator.trace import Trace
 
-CLOCK = "clock"
 FAULT = "fault"
 _SILENT_MAX = 10_000  # as many as an execution has steps by default; tens of milliseconds
 _UNWINDING_STEPS_MAX = 10_000
@@ -85,10 +84,10 @@ class Conductor(Lanes):
         self.committed = False
         self.preemptions = 0
         self.asked = 0
-        self.early_timers = 0
+        self.early = EarlyTimers(
+            self._loop, self._clock, at_most=early_timers_max, latency_bound_s=latency_bound_s
+        )
         self._steps_max = steps_max
-        self._early_timers_max = early_timers_max
-        self._latency_bound_s = latency_bound_s
         self._paused: dict[str, bool] = {}
         self._moments: dict[str, list[tuple[int, str, Callable[[], None]]]] = {}
         self.moved: dict[str, int] = {}
@@ -285,10 +284,10 @@ class Conductor(Lanes):
         if continues and ready[0] is not last:
             ready.remove(last)  # type: ignore[arg-type]
             ready.insert(0, last)  # type: ignore[arg-type]
-        deadline = self._early_deadline(ready) if may_fire else math.inf
+        deadline = self.early.deadline(ready) if may_fire else math.inf
         early = deadline < math.inf
         if early:
-            ready.append(self._clock_lane(deadline))
+            ready.append(self.early.lane(deadline))
         index = 0
         if len(ready) > 1:
             self.asked += 1
@@ -302,7 +301,7 @@ class Conductor(Lanes):
                 )
             )
             if early and index == len(ready) - 1:
-                self._fire_early(ready[index], deadline)
+                self.early.fire(ready[index], deadline, self.trace)
                 return None
             if index and continues and ready[index].kind != "time":
                 self.preemptions += 1
@@ -337,27 +336,6 @@ class Conductor(Lanes):
                 strike()
                 return True
         return False
-
-    def _early_deadline(self, ready: list[Lane]) -> float:
-        if self.early_timers >= self._early_timers_max:
-            return math.inf
-        deadline = self._loop.next_deadline()
-        if deadline < math.inf:
-            oldest = min(lane.since_s for lane in ready)
-            if deadline - oldest > self._latency_bound_s:
-                return math.inf
-        return deadline
-
-    def _clock_lane(self, deadline: float) -> Lane:
-        lane = Lane(CLOCK, "", 1 << 30)
-        lane.kind = "time"
-        lane.point = f"timer due at +{deadline:.3f} s fires while operations are in flight"
-        return lane
-
-    def _fire_early(self, lane: Lane, deadline: float) -> None:
-        self.early_timers += 1
-        self.trace.steps.append((CLOCK, lane.point or "", deadline))
-        self._clock.move_to(deadline)
 
     def _idle(self) -> None:
         deadline = self._loop.next_deadline()
@@ -420,7 +398,3 @@ class Conductor(Lanes):
             if self._unwinding > _UNWINDING_STEPS_MAX // 2:
                 throw_into(task, ProcessKilled())
         return task
-
-    def call_site(self) -> Any:
-        """The line of the code under test that is moving now."""
-        return calling_code()
