@@ -53,6 +53,8 @@ def run_simulation(
             "turnstile's pytest plugin is not loaded: install the package, or give -p simulator.pytest_plugin",
             False,
         )
+    if specification.schema is not None and options.database not in specification.engines:
+        pytest.skip(f"its claims are about {' and '.join(specification.engines)}: give --database")
     run = _Run(request, specification, options)
 
     async def scenario(world: World) -> None:

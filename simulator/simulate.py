@@ -14,6 +14,7 @@ from simulator.oracles import Claim, name_of
 from simulator.schedulers import search_named
 
 MARK = "_turnstile_simulation"
+ENGINES = ("sqlite", "postgresql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Specification:
         scheduler: the search, or None for the profile's own.
         bounds: how far one execution may go.
         sequential: whether it is meant that nobody can come between anybody.
+        engines: the databases that its claims are about.
     """
 
     scenario: Callable[..., Any]
@@ -39,6 +41,7 @@ class Specification:
     scheduler: str | None
     bounds: Bounds
     sequential: bool = False
+    engines: tuple[str, ...] = ENGINES
 
 
 def simulate(
@@ -53,6 +56,7 @@ def simulate(
     executions: int | None = None,
     scheduler: str | None = None,
     sequential: bool = False,
+    engines: Sequence[str] = ENGINES,
     steps_max: int = 10_000,
     early_timers_max: int = 2,
     latency_bound_s: float = 30.0,
@@ -79,6 +83,7 @@ def simulate(
         executions: how many, in the default profile, with the test's own scheduler; ``--executions`` overrides it.
         scheduler: the search; ``--scheduler`` overrides it.
         sequential: that nothing interleaves is meant: the test does not fail as vacuous for that.
+        engines: the databases that the claims are about, where it is not both; on another the test is skipped.
         steps_max: an execution with more steps is reported as endless.
         early_timers_max: how often in one execution a timer may fire while operations are in flight.
         latency_bound_s: how long, in virtual seconds, an operation may be held by that.
@@ -95,6 +100,8 @@ def simulate(
         raise ValueError(f"executions must be at least 1; got {executions}")
     if scheduler is not None:
         search_named(scheduler, length=2)
+    if isinstance(engines, str) or not engines or not set(engines) <= set(ENGINES):
+        raise ValueError(f"engines= takes a list of {' and '.join(ENGINES)}; got {engines!r}")
     if finds is not None and name_of(finds) not in {name_of(claim) for claim in (*always, *eventually)}:
         eventually = (*eventually, finds)
     claims = Claims(tuple(always), tuple(eventually), tuple(sometimes))
@@ -103,7 +110,7 @@ def simulate(
 
     def decorate(scenario: Callable[..., Any]) -> Callable[..., None]:
         specification = Specification(
-            scenario, schema, claims, finds, executions, scheduler, bounds, sequential
+            scenario, schema, claims, finds, executions, scheduler, bounds, sequential, tuple(engines)
         )
         return _as_test(scenario, specification)
 

@@ -18,8 +18,8 @@ from typing import Any
 _WRITES = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
 _CONTROL = {"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"}
 _COMMENT = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
-# Such a connection is not used again: nobody lists all that these may leave behind (settings, temporary tables, names).
 CHANGES_SCHEMA = {"ALTER", "ANALYZE", "CREATE", "DROP"}  # statistics change plans, and so the order of rows
+# Such a connection is not used again: nobody lists all that these may leave behind (settings, temporary tables, names).
 _STAYS_BEHIND = {"PRAGMA", "ATTACH", "DETACH"} | CHANGES_SCHEMA
 _WRITING_VERBS = {"INSERT", "UPDATE", "DELETE", "REPLACE"} | CHANGES_SCHEMA
 _CHANCE = {"random", "randomblob"}
