@@ -10,26 +10,44 @@ gives the largest sum is the last one before which the time had run out. `tests/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-
-@dataclass(frozen=True, slots=True)
-class Invariant:
-    """A named claim about committed data.
-
-    Args:
-        name: the claim as an identifier.
-        claim: the claim as a sentence.
-        sql: selects the violating rows; the column names are part of the report.
-        when: "always", after every commit; or "eventually", once nothing is under way any more.
-    """
-
-    name: str
-    claim: str
-    sql: str
-    when: Literal["always", "eventually"]
-
+from reference.invariant import Invariant as Invariant
+from reference.invariants_messages import MESSAGES
+from reference.invariants_messages import (
+    at_most_once_is_accepted_at_most_once as at_most_once_is_accepted_at_most_once,
+)
+from reference.invariants_messages import (
+    blocked_duplicates_are_counted_and_told as blocked_duplicates_are_counted_and_told,
+)
+from reference.invariants_messages import every_lead_has_its_messages as every_lead_has_its_messages
+from reference.invariants_messages import every_message_is_settled as every_message_is_settled
+from reference.invariants_messages import no_call_follows_silence as no_call_follows_silence
+from reference.invariants_messages import (
+    no_message_in_limbo_without_a_date as no_message_in_limbo_without_a_date,
+)
+from reference.invariants_messages import (
+    one_message_per_lead_channel_and_template as one_message_per_lead_channel_and_template,
+)
+from reference.invariants_messages import one_sms_per_number_and_hour as one_sms_per_number_and_hour
+from reference.invariants_messages import sent_is_the_providers_word as sent_is_the_providers_word
+from reference.invariants_rest import REST
+from reference.invariants_rest import every_claim_gets_its_session as every_claim_gets_its_session
+from reference.invariants_rest import every_open_page_was_announced as every_open_page_was_announced
+from reference.invariants_rest import generations_have_no_gaps as generations_have_no_gaps
+from reference.invariants_rest import money_in_is_settled_or_owed_back as money_in_is_settled_or_owed_back
+from reference.invariants_rest import no_claim_without_due_job as no_claim_without_due_job
+from reference.invariants_rest import nothing_is_asked_for_twice as nothing_is_asked_for_twice
+from reference.invariants_rest import one_message_per_reminder as one_message_per_reminder
+from reference.invariants_rest import one_rest_session_per_deal as one_rest_session_per_deal
+from reference.invariants_rest import one_settlement_per_deal_and_kind as one_settlement_per_deal_and_kind
+from reference.invariants_rest import settlements_point_to_paid_sessions as settlements_point_to_paid_sessions
+from reference.invariants_tickets import TICKETS
+from reference.invariants_tickets import award_job_is_born_with_the_order as award_job_is_born_with_the_order
+from reference.invariants_tickets import every_eligible_order_is_decided as every_eligible_order_is_decided
+from reference.invariants_tickets import one_award_per_order_and_reason as one_award_per_order_and_reason
+from reference.invariants_tickets import one_qualified_payment_per_friend as one_qualified_payment_per_friend
+from reference.invariants_tickets import ref_events_agree_with_the_ledger as ref_events_agree_with_the_ledger
+from reference.invariants_tickets import tickets_equal_the_decision as tickets_equal_the_decision
+from reference.invariants_tickets import tickets_follow_the_money as tickets_follow_the_money
 
 expiry_is_sum_of_paid_durations = Invariant(
     name="expiry_is_sum_of_paid_durations",
@@ -235,4 +253,7 @@ ALL: tuple[Invariant, ...] = (
     traffic_reset_once_per_payment,
     money_in_is_granted_or_refunded,
     links_follow_the_ledger,
+    *REST,
+    *TICKETS,
+    *MESSAGES,
 )

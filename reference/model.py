@@ -65,6 +65,12 @@ class Topic(StrEnum):
     NOTICE = "notice"
     PROVISION = "provision"
     RESET_TRAFFIC = "reset_traffic"
+    AWARD = "award"
+    ALERT = "alert"
+    REST_SESSION = "rest_session"
+    REST_WITHDRAWAL = "rest_withdrawal"
+    REST_STRANGER = "rest_stranger"
+    REST_NOTICE = "rest_notice"
 
 
 class RefundWhy(StrEnum):

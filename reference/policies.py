@@ -177,6 +177,14 @@ JOBS: Mapping[Topic, JobPolicy] = {
     Topic.NOTICE: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=12, dies=True, lease_s=60),
     Topic.PROVISION: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=50, dies=True, lease_s=300),
     Topic.RESET_TRAFFIC: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=50, dies=True, lease_s=300),
+    # May die, because the sweep finds undecided orders without believing in jobs.
+    Topic.AWARD: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=10, dies=True, lease_s=60),
+    Topic.ALERT: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=12, dies=True, lease_s=60),
+    # The three that talk to Stripe never die: what they have not finished is a page on which somebody may still pay.
+    Topic.REST_SESSION: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=10, dies=False, lease_s=60),
+    Topic.REST_WITHDRAWAL: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=10, dies=False, lease_s=60),
+    Topic.REST_STRANGER: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=10, dies=False, lease_s=60),
+    Topic.REST_NOTICE: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=12, dies=True, lease_s=60),
 }
 
 BACKOFF_FIRST_S = 5

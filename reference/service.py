@@ -11,9 +11,40 @@ from dataclasses import dataclass
 from typing import Any
 
 from reference import policies
-from reference.flows import entry_points, grants, maintenance, outbox, payments, purchase, sales
+from reference.flows import (
+    entry_points,
+    grants,
+    leads,
+    maintenance,
+    messages_counts,
+    messages_entry_points,
+    messages_reports,
+    outbox,
+    payments,
+    purchase,
+    rest_entry_points,
+    rest_inbox,
+    rest_offer,
+    sales,
+    tickets,
+    tickets_contests,
+    tickets_entry_points,
+    tickets_statistics,
+)
 from reference.model import EnsureOutcome, Payment, Provider, Subscription, Topic
-from reference.ports import Clock, KeyServers, Notifier, PaymentProvider, wall_clock
+from reference.model_messages import Delivered, Form
+from reference.model_rest import Claim, DealUpdate, Offered, PaymentKind
+from reference.model_tickets import Contest, Decision
+from reference.ports import (
+    CheckoutSessions,
+    Clock,
+    KeyServers,
+    Mailer,
+    Notifier,
+    PaymentProvider,
+    SmsGateway,
+    wall_clock,
+)
 from reference.storage.engine import TrioEngine
 from reference.storage.transactions import outside_transactions
 
@@ -28,6 +59,11 @@ class Service:
         notifier: Telegram.
         key_servers: the V2Ray servers.
         clock: unix seconds; `time.time`, looked up at each call.
+        checkout_sessions: Stripe, for the payments of deals; None for a service without deals.
+        return_url: where a customer lands after paying for a deal.
+        sms: Mobizon, for leads; None for a service without leads.
+        mailer: Resend, for leads.
+        alerts_chat: where Telegram alerts for the staff go.
 
     Every port is wrapped so that calling it inside a transaction raises `ForeignCallError`.
     """
@@ -37,12 +73,23 @@ class Service:
     notifier: Notifier
     key_servers: KeyServers
     clock: Clock = wall_clock
+    checkout_sessions: CheckoutSessions | None = None
+    return_url: str = "https://shop.example/thanks"
+    sms: SmsGateway | None = None
+    mailer: Mailer | None = None
+    alerts_chat: int | None = None
 
     def __post_init__(self) -> None:
         fenced = {name: outside_transactions(port) for name, port in self.providers.items()}
         object.__setattr__(self, "providers", fenced)
         object.__setattr__(self, "notifier", outside_transactions(self.notifier))
         object.__setattr__(self, "key_servers", outside_transactions(self.key_servers))
+        if self.checkout_sessions is not None:
+            object.__setattr__(self, "checkout_sessions", outside_transactions(self.checkout_sessions))
+        if self.sms is not None:
+            object.__setattr__(self, "sms", outside_transactions(self.sms))
+        if self.mailer is not None:
+            object.__setattr__(self, "mailer", outside_transactions(self.mailer))
 
     def now(self) -> int:
         """Unix seconds, whole: the resolution in which time is sold."""
@@ -59,6 +106,36 @@ class Service:
                 f"this service has no client for {name}; it has: {', '.join(self.providers) or 'none'}"
             )
         return self.providers[name]
+
+    def sms_gateway(self) -> SmsGateway:
+        """Mobizon's client.
+
+        Raises:
+            LookupError: this service was put together without it.
+        """
+        if self.sms is None:
+            raise LookupError("this service has no client for an SMS gateway")
+        return self.sms
+
+    def mail(self) -> Mailer:
+        """Resend's client.
+
+        Raises:
+            LookupError: this service was put together without it.
+        """
+        if self.mailer is None:
+            raise LookupError("this service has no client for e-mail")
+        return self.mailer
+
+    def checkout(self) -> CheckoutSessions:
+        """Stripe's client.
+
+        Raises:
+            LookupError: this service was put together without it.
+        """
+        if self.checkout_sessions is None:
+            raise LookupError("this service has no client for Stripe's Checkout Sessions")
+        return self.checkout_sessions
 
     # What a buyer does ------------------------------------------------------------------------------------------------
 
@@ -139,3 +216,101 @@ class Service:
     async def pin_expiry(self, user_id: int, expires_at: int | None, *, operator: str) -> None:
         """Set an end by hand, or give the decision back to the ledger."""
         await grants.pin_expiry(self, user_id, expires_at, operator=operator)
+
+    # Tickets ----------------------------------------------------------------------------------------------------------
+
+    async def award(self, order_id: str) -> tuple[Decision, ...]:
+        """Decide an order in every open contest, once; see `reference.flows.tickets.award`."""
+        return await tickets.award(self, order_id)
+
+    async def payments_webhook(self, body: Mapping[str, Any]) -> tuple[Decision, ...]:
+        """YooKassa's notification at the bot's API: settle the payment, then award."""
+        return await tickets_entry_points.payments_webhook(self, body)
+
+    async def order_processed(self, order_id: str) -> tuple[Decision, ...]:
+        """The bot's order processing: settle the payment, then award."""
+        return await tickets_entry_points.order_processed(self, order_id)
+
+    async def award_undecided_orders(self) -> int:
+        """The sweep over orders that are not decided in a contest that is open."""
+        return await tickets_entry_points.sweep(self)
+
+    async def open_contest(self, contest: Contest) -> bool:
+        """Open a contest, or open it again as it was."""
+        return await tickets_contests.open_contest(self, contest)
+
+    async def close_contest(self, contest_id: str) -> None:
+        """Close a contest whose orders are all decided."""
+        await tickets_contests.close_contest(self, contest_id)
+
+    async def bind_referral(self, *, referrer_id: int, referred_id: int) -> bool:
+        """Write down who invited a user, once and for good."""
+        return await tickets_contests.bind_referral(self, referrer_id=referrer_id, referred_id=referred_id)
+
+    async def award_retry_statistics(self) -> tickets_statistics.RetryStatistics:
+        """How many awards wait, which ones fail and why, what has been given."""
+        return await tickets_statistics.retry_statistics(self)
+
+    # The payments of deals --------------------------------------------------------------------------------------------
+
+    async def offer(self, deal_id: int, kind: PaymentKind) -> Offered:
+        """See to it that a deal's payment has a page to be paid on: see `reference.flows.rest_offer.offer`."""
+        return await rest_offer.offer(self, deal_id, kind)
+
+    async def new_payment_link(self, deal_id: int, kind: PaymentKind, *, operator: str) -> Offered:
+        """An operator's "new link now"."""
+        return await rest_offer.new_link(self, deal_id, kind, operator=operator)
+
+    async def crm_webhook(self, news: DealUpdate) -> list[Offered]:
+        """The CRM's word on a deal."""
+        return await rest_entry_points.crm_webhook(self, news)
+
+    async def stripe_webhook(self, body: Mapping[str, Any]) -> Claim | None:
+        """Stripe's event, as parsed JSON."""
+        return await rest_entry_points.stripe_webhook(self, body)
+
+    async def work_checkout_inbox(self) -> int:
+        """Finish the events of Stripe's that nobody has finished."""
+        return await rest_inbox.work_all(self)
+
+    async def offer_what_is_due(self) -> list[Offered]:
+        """The hourly sweep over deals."""
+        return await rest_entry_points.offer_what_is_due(self)
+
+    async def daily_payment_run(self) -> list[Offered]:
+        """The run at 09:00: the same, with reminders."""
+        return await rest_entry_points.daily_run(self)
+
+    async def watch_sessions(self) -> int:
+        """The sweep over sessions that are open, or wait for the bank."""
+        return await rest_entry_points.watch_sessions(self)
+
+    # Leads and their messages -----------------------------------------------------------------------------------------
+
+    async def submit_lead(self, form: Form) -> leads.Submitted:
+        """``POST /api/landing/proftest``: a lead and its messages, due in ten minutes, once for the same form."""
+        return await leads.submit_lead(self, form)
+
+    async def send_when_due(self, lead_id: str) -> int:
+        """The timer that a submit may start."""
+        return await messages_entry_points.send_when_due(self, lead_id)
+
+    async def sweep_messages(self) -> int:
+        """The sweep of every minute: what is due, and what nobody answers for."""
+        return await messages_entry_points.sweep(self)
+
+    async def recover_messages(self) -> int:
+        """What a process does when it starts."""
+        return await messages_entry_points.recover(self)
+
+    async def mobizon_webhook(self, body: Mapping[str, Any]) -> bool:
+        """Mobizon's delivery report, as parsed JSON."""
+        return await messages_reports.mobizon_webhook(self, body)
+
+    async def delivery_of(self, message_id: str) -> Delivered | None:
+        """What became of an SMS."""
+        return await messages_reports.delivery_of(self, message_id)
+
+    async def message_statistics(self) -> messages_counts.MessageStatistics:
+        """Messages, calls and what went wrong, counted."""
+        return await messages_counts.statistics(self)

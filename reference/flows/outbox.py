@@ -16,7 +16,16 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reference import policies
-from reference.flows import jobs, notices, provisioning, purchase
+from reference.flows import (
+    jobs,
+    messages_counts,
+    notices,
+    provisioning,
+    purchase,
+    rest_jobs,
+    rest_notices,
+    tickets,
+)
 from reference.model import Job, Topic
 from reference.ports import AmbiguousError, RefusedError
 from reference.storage import schema
@@ -41,6 +50,12 @@ HANDLERS: Mapping[Topic, Handler] = {
     Topic.NOTICE: notices.send,
     Topic.PROVISION: provisioning.provision,
     Topic.RESET_TRAFFIC: provisioning.reset_traffic,
+    Topic.AWARD: tickets.handle,
+    Topic.ALERT: messages_counts.send_alert,
+    Topic.REST_SESSION: rest_jobs.create,
+    Topic.REST_WITHDRAWAL: rest_jobs.withdraw,
+    Topic.REST_STRANGER: rest_jobs.close_stranger,
+    Topic.REST_NOTICE: rest_notices.send,
 }
 
 

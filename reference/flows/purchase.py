@@ -167,6 +167,7 @@ async def _ask_for_effects(
         Topic.NOTICE: notice_text(kind, after.expires_at),
         Topic.PROVISION: "",
         Topic.RESET_TRAFFIC: "",
+        Topic.AWARD: "",
     }
     for topic, payload in payloads.items():
         key = jobs.job_key(topic, payment.id)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reference.flows import jobs, ledger, subscriptions
 from reference.flows.purchase import grant_key
+from reference.flows.tickets import reversal_job_key
 from reference.model import (
     Ensured,
     EnsureOutcome,
@@ -100,3 +101,5 @@ async def _append_reversal(connection: AsyncConnection, payment: Payment, *, now
     await ledger.append(connection, entry, subscription=subscription, now=now)
     key = f"{Topic.PROVISION}:reversal:{payment.id}"
     await jobs.enqueue(connection, Topic.PROVISION, key=key, now=now, subscription_id=subscription.id)
+    key = reversal_job_key(payment.id)  # the tickets go back with the time
+    await jobs.enqueue(connection, Topic.AWARD, key=key, now=now, payment_id=payment.id)

@@ -1,5 +1,10 @@
 """How the reference reaches its database: engine, transactions, tables. It decides nothing about payments."""
 
+from reference.storage import (  # their tables belong to `metadata`, whoever asks for that
+    schema_messages,
+    schema_rest,
+    schema_tickets,
+)
 from reference.storage.engine import Connect, TrioConnection, TrioEngine, open_engine
 from reference.storage.schema import create_tables, metadata
 from reference.storage.transactions import (
@@ -24,4 +29,7 @@ __all__ = [
     "open_engine",
     "outside_transactions",
     "reading",
+    "schema_messages",
+    "schema_rest",
+    "schema_tickets",
 ]

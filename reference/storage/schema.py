@@ -51,11 +51,13 @@ metadata = MetaData(
 )
 
 
-def _one_of(column: str, words: type[StrEnum] | Iterable[str], name: str) -> CheckConstraint:
+def one_of(column: str, words: type[StrEnum] | Iterable[str], name: str) -> CheckConstraint:
+    """The column holds one of these words."""
     return CheckConstraint(f"{column} IN ({', '.join(repr(str(word)) for word in words)})", name=name)
 
 
-def _time(name: str, *, nullable: bool = False) -> Column[int]:
+def instant(name: str, *, nullable: bool = False) -> Column[int]:
+    """A column of unix seconds."""
     return Column(name, BigInteger, nullable=nullable)
 
 
@@ -77,7 +79,7 @@ tariffs = Table(
     Column("duration_sec", BigInteger, nullable=False),
     Column("traffic_limit_mb", BigInteger, nullable=False, server_default="0"),  # 0 is unlimited
     Column("archived", Boolean, nullable=False, server_default=false()),
-    _one_of("kind", TariffKind, "kind"),
+    one_of("kind", TariffKind, "kind"),
     CheckConstraint(
         "(kind = 'free' AND price_minor = 0) OR (kind = 'paid' AND price_minor > 0)",
         name="free_costs_nothing",
@@ -92,14 +94,14 @@ subscriptions = Table(
     Column("id", Text, primary_key=True),  # 'sub:' + the key of the grant that opened it
     Column("user_id", ForeignKey("users.id"), nullable=False),
     Column("token", Text, nullable=False, unique=True),
-    _time("expires_at"),
+    instant("expires_at"),
     Column("policy", Text, nullable=False, server_default=SubscriptionPolicy.NORMAL),
     Column("is_active", Boolean, nullable=False, server_default=true()),
     Column("tariff_id", ForeignKey("tariffs.id")),
     Column("traffic_limit_mb", BigInteger, nullable=False, server_default="0"),
-    _time("created_at"),
-    _time("updated_at"),
-    _one_of("policy", SubscriptionPolicy, "policy"),
+    instant("created_at"),
+    instant("updated_at"),
+    one_of("policy", SubscriptionPolicy, "policy"),
     CheckConstraint("expires_at >= 0", name="expires_at"),
     CheckConstraint("traffic_limit_mb >= 0", name="traffic"),
     # Not unique by user alone: a closed subscription keeps its row, its keys and its grants.
@@ -136,13 +138,13 @@ payments = Table(
     Column("subscription_id", ForeignKey("subscriptions.id")),  # what the money went to
     Column("received_minor", BigInteger),
     Column("received_currency", Text),
-    _time("created_at"),
-    _time("paid_at", nullable=True),
-    _time("completed_at", nullable=True),
+    instant("created_at"),
+    instant("paid_at", nullable=True),
+    instant("completed_at", nullable=True),
     UniqueConstraint("provider", "provider_payment_id"),
     Index(None, "status"),
-    _one_of("provider", Provider, "provider"),
-    _one_of("status", PaymentStatus, "status"),
+    one_of("provider", Provider, "provider"),
+    one_of("status", PaymentStatus, "status"),
     CheckConstraint("amount_minor > 0", name="amount"),
     CheckConstraint("duration_sec > 0", name="lasts"),
     CheckConstraint(
@@ -166,12 +168,12 @@ entitlement_grants = Table(
     Column("payment_id", ForeignKey("payments.id")),
     Column("kind", Text, nullable=False),
     Column("duration_sec", BigInteger, nullable=False),
-    _time("granted_at"),
+    instant("granted_at"),
     Column("seq", Integer, nullable=False),
     Column("reverses", ForeignKey("entitlement_grants.grant_key"), unique=True),
     UniqueConstraint("subscription_id", "seq"),
     Index(None, "payment_id"),
-    _one_of("kind", GrantKind, "kind"),
+    one_of("kind", GrantKind, "kind"),
     CheckConstraint(
         "(kind IN ('purchase', 'extension')) = (payment_id IS NOT NULL AND reverses IS NULL)",
         name="sold_for_a_payment",
@@ -195,9 +197,9 @@ refunds = Table(
     Column("why", Text, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),  # what arrived, which may not be what was asked
     Column("currency", Text, nullable=False),
-    _time("due_at"),
-    _time("returned_at", nullable=True),
-    _one_of("why", RefundWhy, "why"),
+    instant("due_at"),
+    instant("returned_at", nullable=True),
+    one_of("why", RefundWhy, "why"),
     CheckConstraint("amount_minor > 0", name="amount"),
 )
 
@@ -210,10 +212,10 @@ inbox = Table(
     Column("object_id", Text, primary_key=True),
     Column("payload", Text, nullable=False),
     Column("deliveries", Integer, nullable=False, server_default="1"),
-    _time("received_at"),
-    _time("done_at", nullable=True),
+    instant("received_at"),
+    instant("done_at", nullable=True),
     Column("outcome", Text),
-    _one_of("provider", Provider, "provider"),
+    one_of("provider", Provider, "provider"),
     CheckConstraint("deliveries > 0", name="deliveries"),
 )
 
@@ -227,13 +229,13 @@ outbox = Table(
     Column("payment_id", ForeignKey("payments.id")),
     Column("subscription_id", ForeignKey("subscriptions.id")),
     Column("payload", Text, nullable=False, server_default=""),
-    _time("created_at"),
-    _time("next_at"),
+    instant("created_at"),
+    instant("next_at"),
     Column("attempts", Integer, nullable=False, server_default="0"),
-    _time("lease_until", nullable=True),
+    instant("lease_until", nullable=True),
     Column("fence", Integer, nullable=False, server_default="0"),
-    _time("done_at", nullable=True),
-    _time("dead_at", nullable=True),
+    instant("done_at", nullable=True),
+    instant("dead_at", nullable=True),
     Column("last_error", Text),
     Index(
         "ix_outbox_due",
@@ -241,7 +243,7 @@ outbox = Table(
         sqlite_where=text("done_at IS NULL AND dead_at IS NULL"),
         postgresql_where=text("done_at IS NULL AND dead_at IS NULL"),
     ),
-    _one_of("topic", Topic, "topic"),
+    one_of("topic", Topic, "topic"),
     CheckConstraint("done_at IS NULL OR dead_at IS NULL", name="done_or_dead"),
     # A payment that is paid for must always have a job that will come back to it: this one is never given up.
     CheckConstraint("topic <> 'ensure' OR dead_at IS NULL", name="ensure_never_dies"),
@@ -268,7 +270,7 @@ subscription_keys = Table(
     Column(
         "applied", Integer, nullable=False, server_default="0"
     ),  # the version that the server has confirmed
-    _one_of("wanted", ("present", "absent"), "wanted"),
+    one_of("wanted", ("present", "absent"), "wanted"),
     CheckConstraint("applied >= 0 AND applied <= version", name="applied"),
 )
 
@@ -277,7 +279,7 @@ traffic_resets = Table(
     metadata,
     Column("payment_id", ForeignKey("payments.id"), primary_key=True),
     Column("server_id", ForeignKey("servers.id"), primary_key=True),
-    _time("done_at"),
+    instant("done_at"),
 )
 
 attention = Table(
@@ -287,8 +289,8 @@ attention = Table(
         "subject", Text, primary_key=True
     ),  # 'payment:<id>', 'inbox:<provider>:<event>:<object>', 'outbox:<key>'
     Column("why", Text, nullable=False),
-    _time("raised_at"),
-    _time("resolved_at", nullable=True),
+    instant("raised_at"),
+    instant("resolved_at", nullable=True),
 )
 
 audit = Table(
@@ -298,7 +300,7 @@ audit = Table(
     Column("ref", Text, primary_key=True),
     Column("actor", Text, nullable=False),
     Column("detail", Text, nullable=False, server_default=""),
-    _time("at"),
+    instant("at"),
 )
 
 

@@ -12,10 +12,12 @@ from sqlalchemy import text
 
 import reference
 from reference import Offer, Provider, ProviderPayment, ProviderStatus, Service, TariffKind
+from reference.model_tickets import Contest
+from reference.ports import SmsReceipt, SmsRecord
 from reference.storage import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from sqlalchemy import Row
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 DAY = 86_400
 NOON = 1_767_355_200  # 2026-01-02 12:00:00 UTC
+STAFF = -100
 
 
 @dataclass
@@ -106,6 +109,68 @@ class Servers:
 
 
 @dataclass
+class Mobizon:
+    """An SMS gateway: no keys, every call that it takes is an SMS; its list can be hidden, or out of order."""
+
+    clock: Clock
+    taken: list[SmsRecord] = field(default_factory=list)
+    broken: Exception | None = None
+    accepts_then_breaks: bool = False
+    list_broken: Exception | None = None
+    hidden: bool = False  # the index lags
+    looked_up: int = 0
+    before_taking: Callable[[], Awaitable[None]] | None = None
+
+    async def send(self, recipient: str, text: str, reference: str) -> SmsReceipt:
+        if self.before_taking is not None:
+            await self.before_taking()
+        if self.broken and not self.accepts_then_breaks:
+            raise self.broken
+        record = SmsRecord(f"sms-{len(self.taken) + 1}", recipient, text, reference, int(self.clock.at))
+        self.taken.append(record)
+        if self.broken:
+            raise self.broken
+        return SmsReceipt(record.message_id)
+
+    async def find(self, recipient: str, text: str, since: int, until: int) -> list[SmsRecord]:
+        self.looked_up += 1
+        if self.list_broken:
+            raise self.list_broken
+        return [
+            record
+            for record in self.taken
+            if recipient in record.recipient and record.text == text and since <= record.accepted_at <= until
+        ] * (not self.hidden)
+
+
+@dataclass
+class Resend:
+    """A mailer that knows its keys for a day."""
+
+    clock: Clock
+    keys: dict[str, tuple[str, float, tuple[str, ...]]] = field(default_factory=dict)
+    mails: list[tuple[str, str]] = field(default_factory=list)
+    calls: int = 0
+    broken: Exception | None = None
+    accepts_then_breaks: bool = False
+
+    async def send(self, to: str, subject: str, body: str, key: str) -> str:
+        self.calls += 1
+        if self.broken and not self.accepts_then_breaks:
+            raise self.broken
+        known = self.keys.get(key)
+        if known is not None and self.clock.at - known[1] >= DAY:
+            known = None
+        if known is None:
+            self.mails.append((to, body))
+            known = self.keys[key] = (f"mail-{len(self.mails)}", self.clock.at, (to, subject, body))
+        assert known[2] == (to, subject, body), "the same key with another mail"
+        if self.broken:
+            raise self.broken
+        return known[0]
+
+
+@dataclass
 class Shop:
     """The service, what surrounds it, and the few things that a test says about them."""
 
@@ -115,6 +180,8 @@ class Shop:
     platega: Till
     telegram: Telegram
     servers: Servers
+    mobizon: Mobizon
+    resend: Resend
 
     @property
     def engine(self) -> TrioEngine:
@@ -190,6 +257,20 @@ class Shop:
         payment = await self.paid(key, user=user, tariff=tariff)
         await self.service.ensure(payment)
         return payment
+
+    async def contest(
+        self,
+        name: str = "january",
+        *,
+        starts_at: int = NOON - DAY,
+        ends_at: int = NOON + 30 * DAY,
+        window_days: int = 30,
+        tickets: Mapping[int, int] | None = None,
+    ) -> Contest:
+        """Open a contest that gives 5 tickets for a month and 60 for a year; returns its terms."""
+        terms = Contest(name, starts_at, ends_at, window_days, {1: 5, 2: 60} if tickets is None else tickets)
+        await self.service.open_contest(terms)
+        return terms
 
     async def rows(self, sql: str, **parameters: Any) -> Sequence[Row[Any]]:
         async with self.engine.snapshot() as connection:
@@ -267,8 +348,18 @@ def engine(request: pytest.FixtureRequest) -> TrioEngine:
 def _shop(engine: TrioEngine) -> Shop:
     clock, yookassa, platega, telegram, servers = Clock(), Till(), Till(), Telegram(), Servers()
     providers = {Provider.YOOKASSA: yookassa, Provider.PLATEGA: platega}
-    service = Service(engine=engine, providers=providers, notifier=telegram, key_servers=servers, clock=clock)
-    return Shop(service, clock, yookassa, platega, telegram, servers)
+    mobizon, resend = Mobizon(clock), Resend(clock)
+    service = Service(
+        engine=engine,
+        providers=providers,
+        notifier=telegram,
+        key_servers=servers,
+        clock=clock,
+        sms=mobizon,
+        mailer=resend,
+        alerts_chat=STAFF,
+    )
+    return Shop(service, clock, yookassa, platega, telegram, servers, mobizon, resend)
 
 
 @pytest.fixture

@@ -71,7 +71,12 @@ async def test_each_invariant_finds_its_damage(either_shop: Shop, name: str) -> 
 
 def test_every_invariant_is_either_damaged_here_or_refused_by_the_schema() -> None:
     """So a new one comes with its damage."""
-    assert {invariant.name for invariant in reference.ALL} == DAMAGE.keys() | REFUSED_BY_THE_SCHEMA
+    # Of the other flows: rest/, test_tickets_schema.py, test_messages_schema.py.
+    others = (*invariants.REST, *invariants.TICKETS, *invariants.MESSAGES)
+    elsewhere = {invariant.name for invariant in others}
+    assert {
+        invariant.name for invariant in reference.ALL
+    } - elsewhere == DAMAGE.keys() | REFUSED_BY_THE_SCHEMA
     assert all(getattr(invariants, invariant.name) is invariant for invariant in reference.ALL)
 
 

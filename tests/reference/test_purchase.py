@@ -102,10 +102,11 @@ async def test_a_canceled_payment_is_closed(shop: Shop) -> None:
 
 
 async def test_the_effects_elsewhere_are_asked_for_in_the_same_commit(shop: Shop) -> None:
-    """One job each for the notice, the keys and the traffic, named after the payment; the ensure job is done."""
+    """One job each for tickets, notice, keys and traffic, named after the payment; the ensure job is done."""
     payment = await shop.bought()
     jobs = await shop.rows("SELECT dedupe_key, done_at FROM outbox ORDER BY dedupe_key")
     assert [tuple(job) for job in jobs] == [
+        (f"award:{payment}", None),
         (f"ensure:{payment}", NOON),
         (f"notice:{payment}", None),
         (f"provision:{payment}", None),

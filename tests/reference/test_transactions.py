@@ -143,13 +143,15 @@ async def test_a_deadlock_on_postgresql_is_tried_again(postgresql_engine: TrioEn
     await atomically(postgresql_engine, partial(add, user=2))
     both_hold_one = trio.Event()
     attempts: list[int] = []
+    held: list[int] = []
 
     async def lock(connection: AsyncConnection, *, first: int, second: int) -> None:
         update = text("UPDATE users SET vip = true WHERE id = :id")
         await connection.execute(text("SET LOCAL deadlock_timeout = '10ms'"))
         attempts.append(first)
         await connection.execute(update, {"id": first})
-        if len(attempts) == 2:
+        held.append(first)
+        if len(held) == 2:
             both_hold_one.set()
         await both_hold_one.wait()
         await connection.execute(update, {"id": second})
