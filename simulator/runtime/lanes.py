@@ -94,8 +94,10 @@ class Lanes:
         """Who waits for what, a line per living lane that has not ended."""
         lines = []
         for lane, task in self._tasks.items():
-            frames = [frame for frame, _line in task.iter_await_frames()]
-            if lane.alive and frames:
+            if (
+                lane.alive and getattr(task.coro, "cr_frame", None) is not None
+            ):  # a task that has ended has no frame
+                frames = [frame for frame, _line in task.iter_await_frames()]
                 users = max((index for index, frame in enumerate(frames) if is_users(frame)), default=-1)
                 called = [
                     frame.f_code for frame in frames[users + 1 :] if not frame.f_code.co_name.startswith("__")
