@@ -117,11 +117,12 @@ end
 
     @staticmethod
     def printed(result: pytest.RunResult) -> str:
-        """The option of the command that a report ends with."""
-        [option] = re.findall(
+        """The option of the command that a report ends with; in CI pytest's own summary repeats the report."""
+        options = re.findall(
             r"^replay: pytest (--schedule=\S+\.schedule)$", result.stdout.str(), re.MULTILINE
         )
-        return str(option)
+        assert len(set(options)) == 1
+        return str(options[0])
 
 
 @pytest.fixture
