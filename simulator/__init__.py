@@ -12,7 +12,7 @@ from simulator.oracles import restarted
 from simulator.process import Process
 from simulator.schedule import Schedule, load_schedule
 from simulator.schedulers.base import Limits
-from simulator.simulate import simulate
+from simulator.simulate import Specification, simulate, specification_of
 from simulator.world import World
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Restart",
     "Schedule",
     "SimulatorError",
+    "Specification",
     "Webhook",
     "World",
     "explore",
@@ -36,4 +37,5 @@ __all__ = [
     "replay",
     "restarted",
     "simulate",
+    "specification_of",
 ]

@@ -117,6 +117,18 @@ def simulate(
     return decorate
 
 
+def specification_of(test: Callable[..., Any]) -> Specification:
+    """What a decorated test asked for, for whoever runs it without pytest.
+
+    Raises:
+        TypeError: it is not decorated.
+    """
+    specification = getattr(test, MARK, None)
+    if not isinstance(specification, Specification):
+        raise TypeError(f"{test!r} is not decorated with @simulate(...)")
+    return specification
+
+
 def _check_claims(name: str, claims: Sequence[Claim]) -> None:
     if isinstance(claims, str) or not isinstance(claims, Sequence):
         raise TypeError(f"{name}= takes a list of claims; got {claims!r}")
