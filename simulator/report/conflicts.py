@@ -8,7 +8,7 @@ recorded facts in their order, and rows and columns only decide which one is tol
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, product
 from typing import Literal
@@ -21,6 +21,7 @@ from simulator.report.deeds import (
     mentions,
     rows_of,
     saw_what_changed,
+    wrote,
 )
 from simulator.trace import Trace
 
@@ -81,6 +82,20 @@ def conflicts(trace: Trace, *, most: int = 3) -> list[Conflict]:
     for conflict in found:
         told.setdefault(conflict.lanes, conflict)
     return list(told.values())[:most]
+
+
+def decisive(trace: Trace, found: Sequence[Conflict]) -> list[Deed]:
+    """The accesses of the first conflicts, and the last write, in order."""
+    writes = [deed for deed in deeds_of(trace) if wrote(deed.access)]
+    deeds = [deed for conflict in found[:2] for deed in conflict.deeds] + writes[-1:]
+    places = {(deed.step, deed.number): deed for deed in deeds}
+    return [places[place] for place in sorted(places)]
+
+
+def decisive_steps(trace: Trace, found: Sequence[Conflict]) -> frozenset[int]:
+    """Numbers of the steps that a story cannot do without."""
+    steps = [deed.step for deed in decisive(trace, found)]
+    return frozenset(steps + [conflict.change.visible_at for conflict in found[:1]])
 
 
 @dataclass(slots=True)

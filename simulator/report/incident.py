@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from simulator.report.conflicts import Conflict, conflicts
-from simulator.report.deeds import Deed, deeds_of, wrote
+from simulator.report.conflicts import Conflict, conflicts, decisive, decisive_steps
+from simulator.report.deeds import Deed
 from simulator.report.rows import CLOCK, rows_of_trace
 from simulator.report.text import Line, clip, counted, paint, paragraph, printable
 from simulator.report.timeline import Table, timeline
@@ -69,11 +69,11 @@ def incident_report(
     width = max(width, _WIDTH_MIN)
     trace = outcome.trace
     found = conflicts(trace)
-    deeds = _decisive(trace, found)
+    deeds = decisive(trace, found)
     top = _headline(failure, outcome, facts, width)
     bottom = [*_stories(found, width), *_sites(deeds, width), *_choices(trace, width)]
     bottom += [(), (("replay: " + printable(facts.replay), "heading"),)]
-    steps = frozenset(deed.step for deed in deeds) | frozenset(one.change.visible_at for one in found[:1])
+    steps = decisive_steps(trace, found)
     rows = rows_of_trace(trace, steps)
     verdict = (
         f"violated here: {failure.name}" if failure.kind == "violation" else f"ended here: {failure.name}"
@@ -110,14 +110,6 @@ def _circumstances(outcome: Outcome, facts: Facts) -> str:
     parts += [counted(outcome.preemptions, "switch") + early, counted(outcome.faults, "fault")]
     parts += [facts.test] if facts.test not in facts.replay else []  # said once is enough: it is long
     return ", ".join(parts)
-
-
-def _decisive(trace: Trace, found: Sequence[Conflict]) -> list[Deed]:
-    """The accesses of the first conflicts, and the last write, in order."""
-    writes = [deed for deed in deeds_of(trace) if wrote(deed.access)]
-    deeds = [deed for conflict in found[:2] for deed in conflict.deeds] + writes[-1:]
-    places = {(deed.step, deed.number): deed for deed in deeds}
-    return [places[place] for place in sorted(places)]
 
 
 def _stories(found: Sequence[Conflict], width: int) -> list[Line]:

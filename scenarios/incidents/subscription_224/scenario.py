@@ -19,7 +19,8 @@ GRANTED = datetime(2026, 1, 6, 22, 11, 42, tzinfo=UTC)
 PAID = datetime(2026, 1, 8, 20, 27, 23, tzinfo=UTC)
 EXTENDED_ONCE = datetime(2026, 2, 8, 22, 11, 42, tzinfo=UTC)
 EXTENDED_TWICE = datetime(2026, 3, 10, 22, 11, 42, tzinfo=UTC)
-PAYMENT = "p-1"
+PAYMENT, SECOND_PAYMENT = "p-1", "p-2"
+SWEEPS = 12  # an hour of them
 
 _POLL = timedelta(seconds=5)
 _SWEEP = timedelta(minutes=5)
@@ -98,6 +99,48 @@ async def seen_by(
     run(world, shop, remote, api=api, bot=bot)
     await world.quiesce()
     return remote
+
+
+async def two_payments(
+    world: World, shop: Shop, *, granted: datetime | None, apart: timedelta = timedelta(0)
+) -> None:
+    """Two months are paid for, each told by one webhook.
+
+    Args:
+        world: the world.
+        shop: the version of the shop.
+        granted: when subscription 224 was given; None: the user has none yet.
+        apart: the time between the two; zero: at once.
+    """
+    remote = open_shop(world, shop)
+    if granted is not None:
+        shop.has_subscription(world, created_at=granted, given=TRIAL)
+    a_minute_ago = PAID - timedelta(minutes=1)
+    for payment in (PAYMENT, SECOND_PAYMENT):
+        shop.has_payment(world, payment, at=a_minute_ago, status="pending", provider="yookassa")
+    second = later(SECOND_PAYMENT, after=apart) if apart else webhook(SECOND_PAYMENT)
+    run(world, shop, remote, api=[webhook(PAYMENT), second], bot=[])
+    await world.quiesce()
+
+
+async def nobody_can_be_told(world: World, shop: Shop) -> None:
+    """A webhook, and an hour of sweeps after it, while Telegram refuses."""
+    remote = open_shop(world, shop)
+    remote.bot_works = False
+    shop.has_subscription(world, created_at=GRANTED, given=TRIAL)
+    shop.has_payment(world, PAYMENT, at=PAID, status="pending", provider="yookassa")
+    run(world, shop, remote, api=[webhook()], bot=[notice_sweep(runs=SWEEPS)])
+    await world.quiesce()
+
+
+async def the_api_may_die(world: World, shop: Shop) -> None:
+    """One delivery, three runs of the notice sweep, and a process that may be killed between any two steps."""
+    remote = open_shop(world, shop)
+    shop.has_subscription(world, created_at=GRANTED, given=TRIAL)
+    shop.has_payment(world, PAYMENT, at=PAID, status="pending", provider="yookassa")
+    run(world, shop, remote, api=[webhook()], bot=[notice_sweep(runs=3)])
+    world.inject(Crash("api"))
+    await world.quiesce()
 
 
 def open_shop(world: World, shop: Shop) -> Remote:

@@ -111,7 +111,7 @@ class DeployedShop:
 
     claims = (expiry_is_sum_of_paid_durations, one_subscription_per_user)
 
-    def __init__(self, name: str, entry_points: Any) -> None:
+    def __init__(self, name: str, entry_points: Callable[[Deployment, str], Any]) -> None:
         self.name = name
         self._entry_points = entry_points
 
@@ -171,7 +171,7 @@ class DeployedShop:
         async def start(_process: Process) -> Paths:
             connections = open_async_connection(world)
             deployment = Deployment(connections, notifier=remote, provider=remote, servers=remote)
-            paths: Paths = self._entry_points.EntryPoints(deployment, "shop.db")
+            paths: Paths = self._entry_points(deployment, "shop.db")
             return paths
 
         return start
@@ -339,6 +339,6 @@ def _utc(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-BEFORE = DeployedShop("before_v2_4_10", entry_points_before_v2_4_10)
-V2_4_10 = DeployedShop("v2_4_10", entry_points_v2_4_10)
+BEFORE = DeployedShop("before_v2_4_10", entry_points_before_v2_4_10.EntryPoints)
+V2_4_10 = DeployedShop("v2_4_10", entry_points_v2_4_10.EntryPoints)
 REFERENCE = ReferenceShop()

@@ -8,12 +8,8 @@ import pytest
 
 from scenarios.incidents.subscription_224.scenario import (
     GRANTED,
-    PAID,
-    PAYMENT,
-    notice_sweep,
-    open_shop,
-    run,
-    webhook,
+    SWEEPS,
+    nobody_can_be_told,
 )
 from scenarios.incidents.subscription_224.shops import (
     BEFORE,
@@ -22,22 +18,9 @@ from scenarios.incidents.subscription_224.shops import (
     TRIAL,
     V2_4_10,
     DeployedShop,
-    Shop,
     expiry_is_sum_of_paid_durations,
 )
 from simulator import World, simulate
-
-RUNS = 11
-
-
-async def nobody_can_be_told(world: World, shop: Shop) -> None:
-    """A webhook, and an hour of sweeps after it, while Telegram refuses."""
-    remote = open_shop(world, shop)
-    remote.bot_works = False
-    shop.has_subscription(world, created_at=GRANTED, given=TRIAL)
-    shop.has_payment(world, PAYMENT, at=PAID, status="pending", provider="yookassa")
-    run(world, shop, remote, api=[webhook()], bot=[notice_sweep(runs=RUNS + 1)])
-    await world.quiesce()
 
 
 @pytest.mark.parametrize("shop", [BEFORE, V2_4_10], ids=lambda shop: shop.name)
@@ -50,7 +33,7 @@ async def test_as_deployed_a_failed_notice_extends_for_ever(world: World, shop: 
 def extended_a_year_by_one_payment(world: World) -> str | None:
     """One payment and eleven sweeps: twelve months."""
     [row] = world.database.rows("SELECT expires_at FROM subscriptions")
-    twelve = GRANTED + TRIAL + (RUNS + 1) * MONTH
+    twelve = GRANTED + TRIAL + SWEEPS * MONTH
     return "twelve months for one payment" if row["expires_at"] == twelve.timestamp() else None
 
 
@@ -80,4 +63,4 @@ async def test_the_reference_tries_the_notice_again_and_extends_nothing(world: W
 
 def test_the_story_is_an_hour_long() -> None:
     """Twelve sweeps, five minutes apart."""
-    assert timedelta(minutes=5) * (RUNS + 1) == timedelta(hours=1)
+    assert timedelta(minutes=5) * SWEEPS == timedelta(hours=1)

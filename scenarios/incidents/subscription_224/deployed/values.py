@@ -37,6 +37,8 @@ class PaymentStatus(StrEnum):
     PENDING = "pending"
     PAID = "paid"
     COMPLETED = "completed"
+    PROCESSING = "processing"
+    """Nothing deployed knows it; it is here because the fix that was proposed writes it into the same column."""
 
 
 @dataclass(frozen=True, slots=True)

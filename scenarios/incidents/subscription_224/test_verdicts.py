@@ -1,0 +1,8 @@
+"""Subscription #224: every variant's verdict, as the page about the incident states it."""
+
+from __future__ import annotations
+
+from scenarios.incidents.subscription_224.incident import INCIDENT
+from scenarios.incidents.verdict_tests import verdict_test
+
+test_verdict = verdict_test(INCIDENT)
