@@ -7,13 +7,14 @@ without a foreign call in it; whether that was a purchase or an extension is rea
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reference import policies
+from reference import logs, policies
 from reference.flows import jobs, ledger, payments, refunds, subscriptions
 from reference.model import (
     Ensured,
@@ -32,6 +33,8 @@ from reference.storage.transactions import atomically
 if TYPE_CHECKING:
     from reference.service import Service
 
+log = logging.getLogger("reference.purchase")
+
 _BUYER = (
     select(users.c.vip)
     .join_from(users, schema.payments, schema.payments.c.user_id == users.c.id)
@@ -39,7 +42,12 @@ _BUYER = (
     .with_for_update(of=users)
 )
 _GRANTED = (
-    select(entitlement_grants.c.kind, schema.subscriptions.c.id, schema.subscriptions.c.expires_at)
+    select(
+        entitlement_grants.c.kind,
+        entitlement_grants.c.granted_at,
+        schema.subscriptions.c.id,
+        schema.subscriptions.c.expires_at,
+    )
     .join_from(
         entitlement_grants,
         schema.subscriptions,
@@ -102,7 +110,11 @@ async def ensure(service: Service, payment_id: str) -> EnsureOutcome:
             return await _deliver(connection, payment, vip=bool(buyer.vip), now=service.now())
         return await _not_paid(connection, payment)
 
-    return await atomically(service.engine, purchase)
+    outcome = await atomically(service.engine, purchase)
+    if outcome.result is Ensured.GRANTED:
+        with logs.about(payment=payment_id, subscription=outcome.subscription_id):
+            log.info("%s is granted: %s, until %s", payment_id, outcome.kind, outcome.expires_at)
+    return outcome
 
 
 async def _not_paid(connection: AsyncConnection, payment: Payment) -> EnsureOutcome:
@@ -140,10 +152,10 @@ async def _grant(
     )
     appended = await ledger.append(connection, entry, subscription=subscription, now=now)
     if appended is None:
-        # Somebody put the payment back to PAID by hand. The ledger remembers; only the status is out of date.
-        outcome = await _already(connection, payment)
-        await _complete(connection, payment, str(outcome.subscription_id), now=now)
-        return outcome
+        # Somebody put the payment back to PAID by hand. The ledger remembers, also when that was; only the row is out of date.
+        granted = (await connection.execute(_GRANTED, {"key": entry.grant_key})).one()
+        await _complete(connection, payment, granted.id, now=granted.granted_at)
+        return await _already(connection, payment)
     after = appended.subscription
     await _ask_for_effects(connection, payment, after, kind, now=now)
     await _complete(connection, payment, after.id, now=appended.grant.granted_at)

@@ -6,7 +6,7 @@ import importlib
 
 from scenarios.incidents.variants import Incident
 
-NAMES = ("subscription_224",)
+NAMES = ("deal_1680", "subscription_224")
 
 
 def incident(name: str) -> Incident:
