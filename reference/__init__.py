@@ -3,9 +3,13 @@
 This is the public face. `docs/flows/` argues why it holds, a page for each flow.
 """
 
+from reference.flows.dead_letters import DeadLetter, DeadLetters
+from reference.flows.inbox_rows import Receipt
 from reference.flows.leads import FormError, Submitted
 from reference.flows.messages_counts import MessageStatistics
+from reference.flows.progress import Progress
 from reference.flows.sales import CreateKeyReusedError, Offer, SaleRefusedError, payment_id_for
+from reference.flows.statistics import Statistics
 from reference.flows.tickets_contests import ContestNotDecidedError, ContestTermsError
 from reference.flows.tickets_statistics import RetryStatistics
 from reference.invariants import (
@@ -138,6 +142,8 @@ __all__ = [
     "Counted",
     "CreateKeyReusedError",
     "CreatedPayment",
+    "DeadLetter",
+    "DeadLetters",
     "DealStatus",
     "DealUpdate",
     "Decision",
@@ -162,10 +168,12 @@ __all__ = [
     "PaymentProvider",
     "PaymentRequest",
     "PaymentStatus",
+    "Progress",
     "Promise",
     "Provider",
     "ProviderPayment",
     "ProviderStatus",
+    "Receipt",
     "ReferralVerdict",
     "RefundWhy",
     "RefusedError",
@@ -179,6 +187,7 @@ __all__ = [
     "SmsGateway",
     "SmsReceipt",
     "SmsRecord",
+    "Statistics",
     "Submitted",
     "SubscriptionPolicy",
     "TariffKind",

@@ -67,6 +67,7 @@ class Topic(StrEnum):
     RESET_TRAFFIC = "reset_traffic"
     AWARD = "award"
     ALERT = "alert"
+    REST_OFFER = "rest_offer"
     REST_SESSION = "rest_session"
     REST_WITHDRAWAL = "rest_withdrawal"
     REST_STRANGER = "rest_stranger"

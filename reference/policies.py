@@ -180,12 +180,21 @@ JOBS: Mapping[Topic, JobPolicy] = {
     # May die, because the sweep finds undecided orders without believing in jobs.
     Topic.AWARD: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=10, dies=True, lease_s=60),
     Topic.ALERT: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=12, dies=True, lease_s=60),
+    # May die, because the hourly sweep offers what is due without believing in jobs.
+    Topic.REST_OFFER: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=10, dies=True, lease_s=120),
     # The three that talk to Stripe never die: what they have not finished is a page on which somebody may still pay.
     Topic.REST_SESSION: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=10, dies=False, lease_s=60),
     Topic.REST_WITHDRAWAL: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=10, dies=False, lease_s=60),
     Topic.REST_STRANGER: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=10, dies=False, lease_s=60),
     Topic.REST_NOTICE: JobPolicy(Delivery.AT_LEAST_ONCE, attempts_max=12, dies=True, lease_s=60),
 }
+
+INBOX_LEASE_S = (
+    120  # longer than a look-up at a provider with all of its retries, and the transactions after it
+)
+INBOX_ATTEMPTS_ALARM = (
+    20  # about half a day: no provider's record lags behind its own notification for that long
+)
 
 BACKOFF_FIRST_S = 5
 BACKOFF_MAX_S = HOUR_S

@@ -23,19 +23,33 @@ def wall_clock() -> float:
     return time.time()
 
 
-class RefusedError(Exception):
+class RemoteError(Exception):
+    """A call to somebody else's system that gave no answer to go on with; its four kinds are what a caller decides by.
+
+    Attributes:
+        code: the remote side's own word or number for it; None when it gave none.
+        retry_after_s: how long it asks us to wait; None when it does not say.
+    """
+
+    def __init__(self, *words: object, code: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(*words)
+        self.code = code
+        self.retry_after_s = retry_after_s
+
+
+class RefusedError(RemoteError):
     """The remote side said no and will say no again: a blocked bot, a deleted server. Repeating is pointless."""
 
 
-class AmbiguousError(Exception):
+class AmbiguousError(RemoteError):
     """The request went out and no answer came: the effect may or may not have happened."""
 
 
-class LaterError(Exception):
+class LaterError(RemoteError):
     """Not now: the remote side is too busy, or still at our last attempt. This request had no effect of its own; repeat it."""
 
 
-class KeyConflictError(Exception):
+class KeyConflictError(RemoteError):
     """The remote side knows our idempotency key with another request. Neither repeating nor another key is right: a person looks."""
 
 
@@ -61,10 +75,21 @@ class CreatedPayment:
 
 
 class PaymentProvider(Protocol):
-    """YooKassa or Platega."""
+    """YooKassa or Platega.
+
+    Both methods may raise:
+        RefusedError: it says no and will say no again.
+        LaterError: 429, 401, 403, no connection at all: nothing was done.
+        AmbiguousError: timeout, connection lost, 5xx, an answer that cannot be read: it may have been done. YooKassa answers for
+            it by the same key; Platega's export would find the payment and not its page, so there only a new one can be paid.
+    """
 
     async def create(self, request: PaymentRequest) -> CreatedPayment:
-        """Make a payment that waits for the buyer."""
+        """Make a payment that waits for the buyer.
+
+        Raises:
+            KeyConflictError: the key has come with another body before.
+        """
         ...
 
     async def look_up(self, provider_payment_id: str) -> ProviderPayment | None:
@@ -84,8 +109,9 @@ class Notifier(Protocol):
             reference: our name for the message, for logs and for a stand-in that counts.
 
         Raises:
-            RefusedError: 403, the user has blocked the bot.
-            AmbiguousError: the connection was lost after the request had been written.
+            RefusedError: 403, the user has blocked the bot; 400, there is no such chat.
+            LaterError: 429, 401, no connection at all: nothing was sent.
+            AmbiguousError: the connection was lost after the request had been written, or Telegram failed.
         """
         ...
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from reference import policies
 from reference.flows import (
+    dead_letters,
     entry_points,
     grants,
     leads,
@@ -19,21 +20,26 @@ from reference.flows import (
     messages_counts,
     messages_entry_points,
     messages_reports,
+    messages_sender,
     outbox,
     payments,
+    progress,
     purchase,
     rest_entry_points,
     rest_inbox,
     rest_offer,
     sales,
+    statistics,
     tickets,
     tickets_contests,
     tickets_entry_points,
     tickets_statistics,
 )
+from reference.flows.inbox_rows import Receipt
+from reference.flows.messages_rules import SEND_AFTER_S
 from reference.model import EnsureOutcome, Payment, Provider, Subscription, Topic
 from reference.model_messages import Delivered, Form
-from reference.model_rest import Claim, DealUpdate, Offered, PaymentKind
+from reference.model_rest import Claim, Deal, DealUpdate, Offered, PaymentKind
 from reference.model_tickets import Contest, Decision
 from reference.ports import (
     CheckoutSessions,
@@ -60,10 +66,11 @@ class Service:
         key_servers: the V2Ray servers.
         clock: unix seconds; `time.time`, looked up at each call.
         checkout_sessions: Stripe, for the payments of deals; None for a service without deals.
-        return_url: where a customer lands after paying for a deal.
+        return_url: where a customer lands after paying; frozen with each sale and each claim.
         sms: Mobizon, for leads; None for a service without leads.
         mailer: Resend, for leads.
         alerts_chat: where Telegram alerts for the staff go.
+        lead_delay_s: from a lead's form to its messages.
 
     Every port is wrapped so that calling it inside a transaction raises `ForeignCallError`.
     """
@@ -78,6 +85,7 @@ class Service:
     sms: SmsGateway | None = None
     mailer: Mailer | None = None
     alerts_chat: int | None = None
+    lead_delay_s: int = SEND_AFTER_S
 
     def __post_init__(self) -> None:
         fenced = {name: outside_transactions(port) for name, port in self.providers.items()}
@@ -157,6 +165,14 @@ class Service:
         """Platega's callback, as parsed JSON."""
         return await entry_points.platega_webhook(self, body)
 
+    async def yookassa_webhook_received(self, body: Mapping[str, Any]) -> Receipt:
+        """YooKassa's notification, written down and left to `work_inbox`; also the one at the bot's API, for tickets."""
+        return await entry_points.yookassa_webhook_received(self, body)
+
+    async def platega_webhook_received(self, body: Mapping[str, Any]) -> Receipt:
+        """Platega's callback, written down and left to `work_inbox`."""
+        return await entry_points.platega_webhook_received(self, body)
+
     async def wait_for_payment(
         self, payment_id: str, *, every_s: float = policies.POLL_EVERY_S, for_s: float = policies.POLL_FOR_S
     ) -> EnsureOutcome:
@@ -177,9 +193,9 @@ class Service:
         """One question of the poller."""
         return await entry_points.settle(self, await payments.get(self, payment_id))
 
-    async def work_inbox(self) -> int:
-        """Finish the notifications that nobody has finished."""
-        return await entry_points.work_inbox(self)
+    async def work_inbox(self, *, limit: int = entry_points.SWEEP_MAX) -> int:
+        """Work on the notifications that are due."""
+        return await entry_points.work_inbox(self, limit=limit)
 
     async def relay(self, *, topics: Iterable[Topic] = tuple(Topic), jobs_max: int = outbox.RELAY_MAX) -> int:
         """Do the outbox jobs that are due."""
@@ -265,13 +281,21 @@ class Service:
         """The CRM's word on a deal."""
         return await rest_entry_points.crm_webhook(self, news)
 
+    async def crm_webhook_received(self, news: DealUpdate) -> Deal:
+        """The CRM's word on a deal, taken over; what is due is offered by a job."""
+        return await rest_entry_points.crm_webhook_received(self, news)
+
     async def stripe_webhook(self, body: Mapping[str, Any]) -> Claim | None:
         """Stripe's event, as parsed JSON."""
         return await rest_entry_points.stripe_webhook(self, body)
 
-    async def work_checkout_inbox(self) -> int:
-        """Finish the events of Stripe's that nobody has finished."""
-        return await rest_inbox.work_all(self)
+    async def stripe_webhook_received(self, body: Mapping[str, Any]) -> Receipt:
+        """Stripe's event, written down and left to `work_checkout_inbox`."""
+        return await rest_entry_points.stripe_webhook_received(self, body)
+
+    async def work_checkout_inbox(self, *, limit: int = rest_inbox.SWEEP_MAX) -> int:
+        """Work on the events of Stripe's that are due."""
+        return await rest_inbox.work_all(self, limit=limit)
 
     async def offer_what_is_due(self) -> list[Offered]:
         """The hourly sweep over deals."""
@@ -295,9 +319,9 @@ class Service:
         """The timer that a submit may start."""
         return await messages_entry_points.send_when_due(self, lead_id)
 
-    async def sweep_messages(self) -> int:
+    async def sweep_messages(self, *, messages_max: int = messages_sender.SEND_MAX) -> int:
         """The sweep of every minute: what is due, and what nobody answers for."""
-        return await messages_entry_points.sweep(self)
+        return await messages_entry_points.sweep(self, messages_max=messages_max)
 
     async def recover_messages(self) -> int:
         """What a process does when it starts."""
@@ -314,3 +338,21 @@ class Service:
     async def message_statistics(self) -> messages_counts.MessageStatistics:
         """Messages, calls and what went wrong, counted."""
         return await messages_counts.statistics(self)
+
+    # What a buyer, an operator and a monitor look at ------------------------------------------------------------------
+
+    async def progress(self, payment_id: str) -> progress.Progress:
+        """How far a payment has come, as its buyer may see it."""
+        return await progress.get(self, payment_id)
+
+    async def dead_letters(self, *, limit: int = 100, after: str | None = None) -> dead_letters.DeadLetters:
+        """A page of the jobs that were given up."""
+        return await dead_letters.list_dead(self, limit=limit, after=after)
+
+    async def retry_dead_letter(self, key: str, *, operator: str) -> bool:
+        """Have a job that was given up tried once more; returns whether there was such a job."""
+        return await dead_letters.retry(self, key, operator=operator)
+
+    async def statistics(self) -> statistics.Statistics:
+        """Everything that is counted, in one snapshot."""
+        return await statistics.statistics(self)

@@ -12,13 +12,15 @@ The SDK builds the URL and the headers, reads the answers and names the errors. 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import trio
 
 from reference import policies_rest
-from reference.clients.stripe_errors import MissingError, translated
+from reference.clients.errors import MissingError, scrubbed
+from reference.clients.stripe_errors import translated
 from reference.model_rest import CheckoutSession, SessionPayment, SessionStatus
 from reference.ports import AmbiguousError, SessionPage, SessionRequest
 
@@ -38,6 +40,10 @@ _FAILED_INTENTS = (
     "requires_payment_method",
     "canceled",
 )  # what a delayed payment that did not come falls back to
+
+logging.getLogger("stripe").setLevel(
+    logging.WARNING
+)  # it logs bodies, and on a bad day they hold more than money
 
 # It writes an id into the home directory of whoever runs this and sends the durations of our calls along. There is no switch per
 # client, only this one.
@@ -90,6 +96,7 @@ class StripeSessions:
         api_key: str,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        http: httpx.AsyncClient | None = None,
         timeout_s: float = TIMEOUT_S,
         api_base: str | None = None,
     ) -> None:
@@ -98,6 +105,7 @@ class StripeSessions:
         Args:
             api_key: ``sk_test_...`` or a restricted key that may read and write Checkout Sessions and read payment intents.
             transport: where requests go instead of the network: a simulated world, a test.
+            http: connections of somebody else's, in place of its own.
             timeout_s: for one call, from its first byte to its last.
             api_base: of another Stripe, such as a stand-in on loopback.
         """
@@ -107,7 +115,8 @@ class StripeSessions:
             )
         self._api_key = api_key
         self._base: Any = {"api": api_base} if api_base is not None else {}
-        self._wire = _Wire(httpx.AsyncClient(transport=transport, timeout=timeout_s), timeout_s)
+        http = http or httpx.AsyncClient(transport=transport, timeout=timeout_s, trust_env=transport is None)
+        self._wire = _Wire(http, timeout_s)
 
     def __repr__(self) -> str:
         return "StripeSessions()"  # no key in a log
@@ -121,13 +130,13 @@ class StripeSessions:
         # An object of the SDK per request, because it is the object that holds the wire, and the wire that holds the body (30 µs).
         client = self._client(self._wire.freezing(request.body))
         options: Any = {"idempotency_key": request.idempotency_key}
-        return await _understood(lambda: client.v1.checkout.sessions.create_async({}, options), _session)
+        return await self._understood(lambda: client.v1.checkout.sessions.create_async({}, options), _session)
 
     async def retrieve(self, session_id: str) -> CheckoutSession | None:
         """See `CheckoutSessions.retrieve`; of a session that is complete and unpaid the payment itself is looked at too."""
         sessions = self._client(self._wire).v1.checkout.sessions
         try:
-            found = await _understood(lambda: sessions.retrieve_async(session_id), _fields)
+            found = await self._understood(lambda: sessions.retrieve_async(session_id), _fields)
         except MissingError:
             return None
         failed = await self._has_failed(found)
@@ -139,7 +148,7 @@ class StripeSessions:
         if (session.get("status"), session.get("payment_status")) != ("complete", "unpaid") or not intent:
             return False
         intents = self._client(self._wire).v1.payment_intents
-        found = await _understood(lambda: intents.retrieve_async(str(intent)), _fields)
+        found = await self._understood(lambda: intents.retrieve_async(str(intent)), _fields)
         return found.get("status") in _FAILED_INTENTS
 
     async def list_created(self, since: int, until: int, *, starting_after: str | None = None) -> SessionPage:
@@ -148,7 +157,7 @@ class StripeSessions:
         if starting_after is not None:
             wanted["starting_after"] = starting_after
         sessions = self._client(self._wire).v1.checkout.sessions
-        return await _understood(lambda: sessions.list_async(wanted), _page)
+        return await self._understood(lambda: sessions.list_async(wanted), _page)
 
     async def expire(self, session_id: str) -> CheckoutSession:
         """See `CheckoutSessions.expire`.
@@ -157,28 +166,29 @@ class StripeSessions:
         fixed key a 500 would be replayed for a day, and the page stay open.
         """
         sessions = self._client(self._wire).v1.checkout.sessions
-        return await _understood(lambda: sessions.expire_async(session_id), _session)
+        return await self._understood(lambda: sessions.expire_async(session_id), _session)
+
+    async def _understood(self, call: Callable[[], Awaitable[Any]], read: Callable[[Any], T]) -> T:
+        """Make a call, and translate whatever comes of it; the chain of causes is cut where Stripe may have said our key back."""
+        try:
+            answer = await call()
+        except stripe.StripeError as error:
+            meant = translated(error)
+            words = scrubbed(str(meant), (self._api_key,))
+            raise type(meant)(words, code=meant.code and scrubbed(meant.code, (self._api_key,))) from None
+        except (
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:  # the SDK, reading what is no object of Stripe's
+            raise AmbiguousError(f"an answer that cannot be read: {error!r}") from error
+        return _read(lambda: read(answer))
 
     def _client(self, wire: _Wire) -> stripe.StripeClient:
         return stripe.StripeClient(
             self._api_key, http_client=wire, max_network_retries=0, base_addresses=self._base
         )
-
-
-async def _understood(call: Callable[[], Awaitable[Any]], read: Callable[[Any], T]) -> T:
-    """Make a call, and translate whatever comes of it."""
-    try:
-        answer = await call()
-    except stripe.StripeError as error:
-        raise translated(error) from error
-    except (
-        AttributeError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:  # the SDK, reading what is no object of Stripe's
-        raise AmbiguousError(f"an answer that cannot be read: {error!r}") from error
-    return _read(lambda: read(answer))
 
 
 def _read(read: Callable[[], T]) -> T:

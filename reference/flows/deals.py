@@ -14,7 +14,8 @@ from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reference import policies_rest
-from reference.flows import rest_claims
+from reference.flows import jobs, rest_claims
+from reference.model import Topic
 from reference.model_rest import Deal, DealStatus, DealUpdate, PaymentKind, Schedule
 from reference.storage.schema import users
 from reference.storage.schema_rest import deals, session_claims, settlements
@@ -55,11 +56,16 @@ async def settled(connection: AsyncConnection, deal_id: int) -> Mapping[PaymentK
     return {PaymentKind(row.kind): row.amount_minor for row in rows}
 
 
-async def take_over(service: Service, news: DealUpdate) -> Deal:
+async def take_over(service: Service, news: DealUpdate, *, offer: bool = False) -> Deal:
     """Write down what the CRM says of a deal, unless we know better already.
 
     A page that is open while the deal changes shows an old price, or one of a deal that is lost: it is withdrawn by a job of this
     transaction, and whoever withdraws it makes the next generation, if there is to be one.
+
+    Args:
+        service: the service.
+        news: what the CRM says.
+        offer: whether a job of this transaction is to offer what is due, once per version of the deal.
 
     Returns:
         The deal as it is now.
@@ -71,6 +77,9 @@ async def take_over(service: Service, news: DealUpdate) -> Deal:
         await insert_once(connection, users, {"id": news.user_id})
         if not await insert_once(connection, deals, {**row, "created_at": now}):
             await _update(connection, news, row, now=now)
+        if offer:
+            key = f"{Topic.REST_OFFER}:{news.id}:{news.version}"
+            await jobs.enqueue(connection, Topic.REST_OFFER, key=key, now=now, payload=str(news.id))
         deal = await by_id(connection, news.id)
         assert deal is not None, f"deal {news.id} was inserted or found by this transaction"
         return deal

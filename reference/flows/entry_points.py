@@ -14,8 +14,9 @@ import trio
 from sqlalchemy import and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reference import policies
+from reference import logs, policies
 from reference.flows import inbox, outbox, payments, purchase, reversals
+from reference.flows.inbox_rows import Receipt
 from reference.model import Ensured, EnsureOutcome, Payment, PaymentStatus, ProviderStatus, Topic
 from reference.storage import schema
 from reference.storage.transactions import reading
@@ -38,28 +39,42 @@ async def platega_webhook(service: Service, body: Mapping[str, Any]) -> EnsureOu
     return await _notified(service, inbox.from_platega(body))
 
 
-async def _notified(service: Service, notification: inbox.Notification) -> EnsureOutcome | None:
-    """Write the notification down, then work on it.
+async def yookassa_webhook_received(service: Service, body: Mapping[str, Any]) -> Receipt:
+    """Path 1 as the HTTP door takes it: written down, and left to `work_inbox`."""
+    return await inbox.receive(service, inbox.from_yookassa(body))
 
-    After the first line an HTTP handler may answer 200: what follows can be done by anybody, `work_inbox` included.
+
+async def platega_webhook_received(service: Service, body: Mapping[str, Any]) -> Receipt:
+    """Path 2 as the HTTP door takes it: written down, and left to `work_inbox`."""
+    return await inbox.receive(service, inbox.from_platega(body))
+
+
+async def _notified(service: Service, notification: inbox.Notification) -> EnsureOutcome | None:
+    """Write the notification down, then work on it at once, for those who want the outcome.
 
     Returns:
         What came of it; None when an earlier delivery was worked off already, or when it is about nothing of ours.
     """
-    if not await inbox.receive(service, notification):
+    if await inbox.receive(service, notification) is Receipt.DONE:
         return None
     return await _work(service, notification)
 
 
-async def work_inbox(service: Service) -> int:
-    """Finish the notifications whose first worker died or could not reach the provider; returns how many were tried."""
-    waiting = await inbox.unfinished(service, limit=SWEEP_MAX)
-    for notification in waiting:
+async def work_inbox(service: Service, *, limit: int = SWEEP_MAX) -> int:
+    """Work on the notifications that are due, at most so many; returns how many were tried."""
+    for tried in range(limit):
+        notification = await inbox.take(service)
+        if notification is None:
+            return tried
+        finished = False
         try:
-            await _work(service, notification)
+            outcome = await _work(service, notification)
+            finished = outcome is None or outcome.result is not Ensured.NOT_PAID
         except Exception:  # one provider that does not answer holds up nobody else's notifications
             log.exception("%s is left for the next run", notification.subject)
-    return len(waiting)
+        if not finished:
+            await inbox.put_off(service, notification)
+    return limit
 
 
 async def _work(service: Service, notification: inbox.Notification) -> EnsureOutcome | None:
@@ -80,14 +95,15 @@ async def settle(service: Service, payment: Payment, *, money_back: bool = False
         payment: as it was read by the caller; nothing is decided by its being fresh.
         money_back: whether the news is a refund or a chargeback, which concerns payments that are settled long since.
     """
-    if money_back and payment.status not in payments.UNSETTLED:
-        return await reversals.settle(service, payment)
-    status = await payments.confirm(service, payment)
-    if status in reversals.BACK:
-        return await reversals.reverse(service, payment, reversals.BACK[status])
-    if payment.status is PaymentStatus.PENDING and status in (None, ProviderStatus.PENDING):
-        return EnsureOutcome(Ensured.NOT_PAID, payment.id)
-    return await purchase.ensure(service, payment.id)
+    with logs.about(payment=payment.id):
+        if money_back and payment.status not in payments.UNSETTLED:
+            return await reversals.settle(service, payment)
+        status = await payments.confirm(service, payment)
+        if status in reversals.BACK:
+            return await reversals.reverse(service, payment, reversals.BACK[status])
+        if payment.status is PaymentStatus.PENDING and status in (None, ProviderStatus.PENDING):
+            return EnsureOutcome(Ensured.NOT_PAID, payment.id)
+        return await purchase.ensure(service, payment.id)
 
 
 async def wait_for_payment(

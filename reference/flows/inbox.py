@@ -12,14 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reference.flows import jobs, payments, refunds
+from reference.flows import inbox_rows, payments, refunds
+from reference.flows.inbox_rows import Receipt
 from reference.model import Payment, Provider, ProviderStatus
 from reference.storage import schema
-from reference.storage.statements import insert_once
-from reference.storage.transactions import atomically, reading
+from reference.storage.transactions import reading
 
 if TYPE_CHECKING:
     from reference.service import Service
@@ -52,6 +51,11 @@ class Notification:
         return self.event in _MONEY_BACK
 
     @property
+    def key(self) -> inbox_rows.Key:
+        """Its row's."""
+        return {"provider": self.provider.value, "event": self.event, "object_id": self.object_id}
+
+    @property
     def subject(self) -> str:
         """Its name in the list of things that need attention."""
         return f"inbox:{self.provider}:{self.event}:{self.object_id}"
@@ -76,57 +80,30 @@ def _notification(
 ) -> Notification:
     """A body that does not say what it is about is kept under its digest: refusing it would bring it back for a day."""
     payload = json.dumps(body, sort_keys=True, default=str)
-    if not (isinstance(event, str) and event and isinstance(object_id, str) and object_id):
-        return Notification(
-            provider, MALFORMED, hashlib.sha256(payload.encode()).hexdigest()[:16], None, payload
-        )
-    return Notification(provider, event, object_id, paid if isinstance(paid, str) and paid else None, payload)
+    if not (inbox_rows.is_name(event) and inbox_rows.is_name(object_id)):
+        event, object_id, paid = MALFORMED, hashlib.sha256(payload.encode()).hexdigest()[:16], None
+    about = str(paid) if inbox_rows.is_name(paid) else None
+    return Notification(provider, str(event), str(object_id), about, payload)
 
 
-async def receive(service: Service, notification: Notification) -> bool:
-    """Write a delivery down, in one short transaction.
-
-    Returns:
-        Whether there is work to do: False when an earlier delivery has been worked off.
-    """
-    table = schema.inbox
-
-    async def write(connection: AsyncConnection) -> bool:
-        row = {
-            "provider": notification.provider.value,
-            "event": notification.event,
-            "object_id": notification.object_id,
-            "payload": notification.payload,
-            "received_at": service.now(),
-        }
-        if await insert_once(connection, table, row):
-            return True
-        again = update(table).where(_is(notification)).values(deliveries=table.c.deliveries + 1)
-        await connection.execute(again)
-        return (
-            await connection.execute(select(table.c.done_at).where(_is(notification)))
-        ).scalar_one() is None
-
-    return await atomically(service.engine, write)
+async def receive(service: Service, notification: Notification) -> Receipt:
+    """Write a delivery down, in one short transaction."""
+    return await inbox_rows.receive(service, schema.inbox, notification.key, notification.payload)
 
 
-async def unfinished(service: Service, *, limit: int) -> list[Notification]:
-    """The notifications that nobody has worked off, oldest first."""
-    table = schema.inbox
-    waiting = (
-        select(table)
-        .where(table.c.done_at.is_(None))
-        .order_by(table.c.received_at, table.c.provider, table.c.event, table.c.object_id)
-    )
-
-    async def read(connection: AsyncConnection) -> list[Notification]:
-        rows = await connection.execute(waiting.limit(limit))
-        return [_READERS[Provider(row.provider)](json.loads(row.payload)) for row in rows]
-
-    return await reading(service.engine, read)
+async def take(service: Service) -> Notification | None:
+    """Take the notification that has been due for longest; None when nothing is due."""
+    row = await inbox_rows.take(service, schema.inbox)
+    # Read from the payload again: which payment it is about has no column.
+    return _READERS[Provider(row.provider)](json.loads(row.payload)) if row is not None else None
 
 
 _READERS = {Provider.YOOKASSA: from_yookassa, Provider.PLATEGA: from_platega}
+
+
+async def put_off(service: Service, notification: Notification) -> None:
+    """Come back to it later, and later each time."""
+    await inbox_rows.put_off(service, schema.inbox, notification.key, notification.subject)
 
 
 async def payment_of(service: Service, notification: Notification) -> Payment | None:
@@ -177,34 +154,11 @@ async def _by_reference(service: Service, notification: Notification, remote_id:
 
 
 async def _close_as(service: Service, notification: Notification, outcome: str, why: str) -> None:
-    async def close(connection: AsyncConnection) -> None:
-        now = service.now()
-        await jobs.call_for_attention(connection, notification.subject, why, now=now)
-        await _finish(connection, notification, outcome, now=now)
-
-    await atomically(service.engine, close)
+    """Close it with a word to a person."""
+    about = {"subject": notification.subject, "why": why}
+    await inbox_rows.finish(service, schema.inbox, notification.key, outcome, **about)
 
 
 async def finish(service: Service, notification: Notification, outcome: str) -> None:
     """Note that a notification has been worked off."""
-
-    async def close(connection: AsyncConnection) -> None:
-        await _finish(connection, notification, outcome, now=service.now())
-
-    await atomically(service.engine, close)
-
-
-async def _finish(connection: AsyncConnection, notification: Notification, outcome: str, *, now: int) -> None:
-    table = schema.inbox
-    await connection.execute(
-        update(table).where(_is(notification), table.c.done_at.is_(None)).values(done_at=now, outcome=outcome)
-    )
-
-
-def _is(notification: Notification) -> ColumnElement[bool]:
-    table = schema.inbox
-    return and_(
-        table.c.provider == notification.provider.value,
-        table.c.event == notification.event,
-        table.c.object_id == notification.object_id,
-    )
+    await inbox_rows.finish(service, schema.inbox, notification.key, outcome)

@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reference.flows.messages_rules import PROMISES, SEND_AFTER_S
+from reference.flows.messages_rules import PROMISES
 from reference.model_messages import Channel, Form, Template
 from reference.storage.schema_messages import landing_leads, messages
 from reference.storage.statements import insert_once
@@ -101,14 +101,16 @@ async def submit_lead(service: Service, form: Form) -> Submitted:
             again = update(landing_leads).where(landing_leads.c.id == lead_id)
             await connection.execute(again.values(submits=landing_leads.c.submits + 1))
             return Submitted(lead_id, made=False)
-        for message in compose(lead_id, form.name, phone, email, now=now):
+        for message in compose(lead_id, form.name, phone, email, now=now, due_at=now + service.lead_delay_s):
             await connection.execute(messages.insert(), message)
         return Submitted(lead_id, made=True)
 
     return await atomically(service.engine, write)
 
 
-def compose(lead_id: str, name: str, phone: str, email: str, *, now: int) -> list[dict[str, Any]]:
+def compose(
+    lead_id: str, name: str, phone: str, email: str, *, now: int, due_at: int
+) -> list[dict[str, Any]]:
     """The rows of a lead's messages; the link makes each text its own, and a look-up by text a look-up of this lead."""
     link = f"https://proftest.example/r/{lead_id}"
     told = {
@@ -126,7 +128,7 @@ def compose(lead_id: str, name: str, phone: str, email: str, *, now: int) -> lis
             "body": body,
             "client_ref": client_ref_for(message_id_for(lead_id, channel)),
             "promise": PROMISES[Template.PROFTEST_RESULT, channel].value,
-            "due_at": now + SEND_AFTER_S,
+            "due_at": due_at,
             "created_at": now,
         }
         for channel, (recipient, subject, body) in told.items()
@@ -136,6 +138,11 @@ def compose(lead_id: str, name: str, phone: str, email: str, *, now: int) -> lis
 def message_id_for(lead_id: str, channel: Channel, template: Template = Template.PROFTEST_RESULT) -> str:
     """A message's id: one per lead, channel and template."""
     return f"msg:{lead_id}:{channel}:{template}"
+
+
+def lead_id_of(message_id: str) -> str:
+    """The other way round: whose message it is."""
+    return message_id.split(":")[1]
 
 
 def client_ref_for(message_id: str) -> str:

@@ -9,6 +9,7 @@ nobody knows, and it becomes `unknown`.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from reference.storage.transactions import atomically
 
 if TYPE_CHECKING:
     from reference.service import Service
+
+log = logging.getLogger("reference.messages")
 
 _LOCKED = select(messages).where(messages.c.id == bindparam("message")).with_for_update()
 _THE_ATTEMPT = (
@@ -81,7 +84,10 @@ async def claim(service: Service, *, lead_id: str | None = None) -> Message | Bl
             return Blocked(row.id)
         return await _take_in_hand(connection, row, now=now)
 
-    return await atomically(service.engine, take)
+    taken = await atomically(service.engine, take)
+    if isinstance(taken, Blocked):
+        log.warning("%s is not sent now: its number has had one less than an hour ago", taken.message_id)
+    return taken
 
 
 async def _take_in_hand(connection: AsyncConnection, row: Row[Any], *, now: int) -> Message:

@@ -7,6 +7,7 @@ decision, and a worker that was overtaken has none to make.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, bindparam, case, func, update
@@ -22,6 +23,8 @@ from reference.storage.transactions import atomically
 
 if TYPE_CHECKING:
     from reference.service import Service
+
+log = logging.getLogger("reference.messages")
 
 _ATTEMPT = update(message_attempts).where(
     message_attempts.c.message_id == bindparam("message"), message_attempts.c.n == bindparam("number")
@@ -49,6 +52,7 @@ async def accepted(service: Service, message: Message, provider_message_id: str)
         await sent(connection, row, provider_message_id, now=now)
 
     await atomically(service.engine, record)
+    log.info("%s was accepted as %s", message.id, provider_message_id)
 
 
 async def refused(service: Service, message: Message, error: Exception) -> None:

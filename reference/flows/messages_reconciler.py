@@ -15,8 +15,9 @@ import trio
 from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reference import policies
+from reference import logs, policies
 from reference.flows import jobs, messages_counts, messages_outcomes, messages_slots
+from reference.flows.leads import lead_id_of
 from reference.flows.messages import is_mine, locked, message_from
 from reference.flows.messages_rules import (
     CALL_MAX_S,
@@ -64,7 +65,8 @@ async def reconcile(service: Service, *, messages_max: int = RECONCILE_MAX) -> i
         if taken is None:
             return tried
         if isinstance(taken, Message):
-            await _look_up(service, taken)
+            with logs.about(lead=lead_id_of(taken.id), message_id=taken.id):
+                await _look_up(service, taken)
     return messages_max
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reference.flows import jobs
+from reference.flows.inbox_rows import is_name
 from reference.model_messages import Channel, Delivered
 from reference.storage.schema_messages import delivery_reports, messages
 from reference.storage.statements import insert_once
@@ -83,7 +84,7 @@ def from_mobizon(body: Mapping[str, Any]) -> Report | None:
     if body.get("eventType") != "sms-delivery-report" or not isinstance(data, Mapping):
         return None
     event, remote, status = body.get("eventId"), data.get("messageId"), FINAL.get(str(data.get("status")))
-    if not event or not remote or status is None:
+    if not event or not remote or status is None or not (is_name(str(event)) and is_name(str(remote))):
         return None
     return Report(str(event), str(remote), status)
 

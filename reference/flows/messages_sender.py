@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from reference import logs
 from reference.flows import messages, messages_outcomes
+from reference.flows.leads import lead_id_of
 from reference.flows.messages_rules import CALL_MAX_S
 from reference.model_messages import Attempted, Channel, Message
 from reference.ports import KeyConflictError, LaterError, RefusedError
@@ -45,7 +47,8 @@ async def send_due(service: Service, *, lead_id: str | None = None, messages_max
         if claimed is None:
             return tried
         if isinstance(claimed, Message):
-            await _deliver(service, claimed)
+            with logs.about(lead=lead_id_of(claimed.id), message_id=claimed.id):
+                await _deliver(service, claimed)
     return messages_max
 
 

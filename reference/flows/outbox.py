@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reference import policies
+from reference import logs, policies
 from reference.flows import (
     jobs,
     messages_counts,
     notices,
     provisioning,
     purchase,
+    rest_entry_points,
     rest_jobs,
     rest_notices,
     tickets,
@@ -52,6 +53,7 @@ HANDLERS: Mapping[Topic, Handler] = {
     Topic.RESET_TRAFFIC: provisioning.reset_traffic,
     Topic.AWARD: tickets.handle,
     Topic.ALERT: messages_counts.send_alert,
+    Topic.REST_OFFER: rest_entry_points.offer_deal,
     Topic.REST_SESSION: rest_jobs.create,
     Topic.REST_WITHDRAWAL: rest_jobs.withdraw,
     Topic.REST_STRANGER: rest_jobs.close_stranger,
@@ -86,14 +88,15 @@ async def relay(
 
 
 async def _run(service: Service, job: Job) -> None:
-    try:
-        _refuse_unknown_outcome(job)
-        await HANDLERS[job.topic](service, job)
-    except Exception as error:
-        log.warning("%s, attempt %d: %r", job.dedupe_key, job.attempts, error)
-        await _failed(service, job, error)
-    else:
-        await _report(service, job, {"done_at": service.now(), "lease_until": None, "last_error": None})
+    with logs.about(job=job.dedupe_key, payment=job.payment_id, subscription=job.subscription_id):
+        try:
+            _refuse_unknown_outcome(job)
+            await HANDLERS[job.topic](service, job)
+        except Exception as error:
+            log.warning("%s, attempt %d: %r", job.dedupe_key, job.attempts, error)
+            await _failed(service, job, error)
+        else:
+            await _report(service, job, {"done_at": service.now(), "lease_until": None, "last_error": None})
 
 
 def _refuse_unknown_outcome(job: Job) -> None:

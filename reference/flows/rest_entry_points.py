@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reference import policies_rest
+from reference import logs, policies_rest
 from reference.flows import deals, jobs, rest_claims, rest_inbox, rest_notices, rest_offer, rest_sessions
+from reference.flows.inbox_rows import Receipt
+from reference.model import Job
 from reference.model_rest import (
     Claim,
     ClaimState,
+    Deal,
     DealUpdate,
     Offered,
     OfferResult,
@@ -58,12 +61,14 @@ _CHECKED = update(_CLAIMS).where(_CLAIMS.c.id == bindparam("wanted_id")).values(
 
 
 async def crm_webhook(service: Service, news: DealUpdate) -> list[Offered]:
-    """Trigger 1: the CRM tells us of a deal, and what is due at once is offered at once.
-
-    After the first line an HTTP handler may answer 200: the hourly sweep does the rest as well.
-    """
+    """Trigger 1: the CRM tells us of a deal, and what is due at once is offered at once."""
     deal = await deals.take_over(service, news)
     return [await rest_offer.offer(service, deal.id, kind) for kind in policies_rest.KINDS[deal.schedule]]
+
+
+async def crm_webhook_received(service: Service, news: DealUpdate) -> Deal:
+    """Trigger 1 as the HTTP door takes it: the deal is taken over, and a job of the same transaction offers what is due."""
+    return await deals.take_over(service, news, offer=True)
 
 
 async def stripe_webhook(service: Service, body: Mapping[str, Any]) -> Claim | None:
@@ -73,9 +78,15 @@ async def stripe_webhook(service: Service, body: Mapping[str, Any]) -> Claim | N
         The claim as it is now; None when it was worked off before, or is about nothing of ours.
     """
     event = rest_inbox.from_stripe(body)
-    if event is None or not await rest_inbox.receive(service, event):
+    if event is None or await rest_inbox.receive(service, event) is Receipt.DONE:
         return None
     return await rest_inbox.work(service, event)
+
+
+async def stripe_webhook_received(service: Service, body: Mapping[str, Any]) -> Receipt:
+    """Trigger 2 as the HTTP door takes it: written down, and left to `rest_inbox.work_all`."""
+    event = rest_inbox.from_stripe(body)
+    return Receipt.IGNORED if event is None else await rest_inbox.receive(service, event)
 
 
 async def offer_what_is_due(service: Service) -> list[Offered]:
@@ -107,6 +118,18 @@ async def _batch(service: Service, after: int) -> Sequence[Row[Any, Any]]:
     return await reading(service.engine, read)
 
 
+async def offer_deal(service: Service, job: Job) -> None:
+    """The outbox's handler for what the CRM has told: the deal is read as it is by now, which may be a later version."""
+
+    async def read(connection: AsyncConnection) -> Deal | None:
+        return await deals.by_id(connection, int(job.payload))
+
+    deal = await reading(service.engine, read)
+    assert deal is not None, f"{job.dedupe_key} was born with its deal"
+    for kind in policies_rest.KINDS[deal.schedule]:
+        await rest_offer.offer(service, deal.id, kind)
+
+
 async def _offer(service: Service, deal_id: int, kind: PaymentKind) -> list[Offered]:
     try:
         offered = await rest_offer.offer(service, deal_id, kind)
@@ -135,10 +158,11 @@ async def watch_sessions(service: Service) -> int:
 
     watched = await reading(service.engine, read)
     for claim in watched:
-        try:
-            await _watch(service, claim)
-        except Exception:  # one session that cannot be asked about holds up no other
-            log.exception("%s is left for the next run", claim.id)
+        with logs.about(deal=claim.deal_id, claim=claim.id):
+            try:
+                await _watch(service, claim)
+            except Exception:  # one session that cannot be asked about holds up no other
+                log.exception("%s is left for the next run", claim.id)
     await rest_notices.remind_of_expiring_pages(service)
     return len(watched)
 

@@ -14,14 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reference.flows import jobs, rest_claims, rest_sessions
+from reference.flows import inbox_rows, rest_claims, rest_sessions
+from reference.flows.inbox_rows import Receipt
 from reference.model_rest import CheckoutSession, Claim, SessionPayment, SessionStatus
 from reference.storage.schema_rest import checkout_inbox
-from reference.storage.statements import insert_once
-from reference.storage.transactions import atomically, reading
+from reference.storage.transactions import reading
 
 if TYPE_CHECKING:
     from reference.service import Service
@@ -53,6 +52,11 @@ class Event:
     payload: str
 
     @property
+    def key(self) -> inbox_rows.Key:
+        """Its row's."""
+        return {"provider": STRIPE, "event_type": self.type, "object_id": self.object_id}
+
+    @property
     def subject(self) -> str:
         """Its name in the list of things that need attention."""
         return f"inbox:{STRIPE}:{self.type}:{self.object_id}"
@@ -65,52 +69,43 @@ def from_stripe(body: Mapping[str, Any]) -> Event | None:
     object_id = about.get("id") if isinstance(about, Mapping) else None
     event_id = body.get("id")
     payload = json.dumps(body, sort_keys=True, default=str)
-    event_id = event_id if isinstance(event_id, str) else None
+    event_id = str(event_id) if inbox_rows.is_name(event_id) else None
     if isinstance(kind, str) and kind and not kind.startswith(ABOUT):
         return None
-    if not (isinstance(kind, str) and kind and isinstance(object_id, str) and object_id):
+    if not (inbox_rows.is_name(kind) and inbox_rows.is_name(object_id)):
         # Kept for a person; refused, it would come back for three days.
         return Event(MALFORMED, hashlib.sha256(payload.encode()).hexdigest()[:16], event_id, payload)
-    return Event(kind, object_id, event_id, payload)
+    return Event(str(kind), str(object_id), event_id, payload)
 
 
-async def receive(service: Service, event: Event) -> bool:
-    """Write a delivery down, in one short transaction; returns whether there is work to do."""
-
-    async def write(connection: AsyncConnection) -> bool:
-        row = {
-            "provider": STRIPE,
-            "event_type": event.type,
-            "object_id": event.object_id,
-            "event_id": event.event_id,
-            "payload": event.payload,
-            "received_at": service.now(),
-        }
-        if await insert_once(connection, checkout_inbox, row):
-            return True
-        again = update(checkout_inbox).where(_is(event)).values(deliveries=checkout_inbox.c.deliveries + 1)
-        await connection.execute(again)
-        done = select(checkout_inbox.c.done_at).where(_is(event))
-        return (await connection.execute(done)).scalar_one() is None
-
-    return await atomically(service.engine, write)
+async def receive(service: Service, event: Event) -> Receipt:
+    """Write a delivery down, in one short transaction."""
+    return await inbox_rows.receive(
+        service, checkout_inbox, event.key, event.payload, event_id=event.event_id
+    )
 
 
 async def work(service: Service, event: Event) -> Claim | None:
     """Ask Stripe about the session that an event names, and bring its claim in line; None when it is no claim's."""
+    return (await _work(service, event))[0]
+
+
+async def _work(service: Service, event: Event) -> tuple[Claim | None, bool]:
+    """The claim, and whether the event has been worked off."""
     if event.type == MALFORMED:
         await _finish(service, event, MALFORMED, why="the body does not say which session it is about")
-        return None
+        return None, True
     session = await service.checkout().retrieve(event.object_id)
     claim = await _claim_of(service, session) if session is not None else None
     if session is None or claim is None:
         why = "Stripe has no such session" if session is None else f"it refers to {session.reference!r}"
         await _finish(service, event, NOT_OURS, why=why)
-        return None
+        return None, True
     claim = await rest_sessions.apply(service, claim, session)
-    if _is_seen(event, session):
-        await _finish(service, event, claim.state.value)
-    return claim
+    if not _is_seen(event, session):
+        return claim, False
+    await _finish(service, event, claim.state.value)
+    return claim, True
 
 
 async def _claim_of(service: Service, session: CheckoutSession) -> Claim | None:
@@ -137,43 +132,22 @@ def _is_seen(event: Event, session: CheckoutSession) -> bool:
     return session.payment is not SessionPayment.UNPAID
 
 
-async def work_all(service: Service) -> int:
-    """Finish the events whose first worker died or could not reach Stripe; returns how many were tried."""
-
-    async def read(connection: AsyncConnection) -> list[Event]:
-        waiting = (
-            select(checkout_inbox)
-            .where(checkout_inbox.c.done_at.is_(None))
-            .order_by(checkout_inbox.c.received_at, checkout_inbox.c.event_type, checkout_inbox.c.object_id)
-        )
-        rows = await connection.execute(waiting.limit(SWEEP_MAX))
-        return [Event(row.event_type, row.object_id, row.event_id, row.payload) for row in rows]
-
-    waiting = await reading(service.engine, read)
-    for event in waiting:
+async def work_all(service: Service, *, limit: int = SWEEP_MAX) -> int:
+    """Work on the events that are due, at most so many; returns how many were tried."""
+    for tried in range(limit):
+        row = await inbox_rows.take(service, checkout_inbox)
+        if row is None:
+            return tried
+        event = Event(row.event_type, row.object_id, row.event_id, row.payload)
+        finished = False
         try:
-            await work(service, event)
+            _claim, finished = await _work(service, event)
         except Exception:  # one session that cannot be asked about holds up nobody else's events
             log.exception("%s is left for the next run", event.subject)
-    return len(waiting)
+        if not finished:
+            await inbox_rows.put_off(service, checkout_inbox, event.key, event.subject)
+    return limit
 
 
-async def _finish(service: Service, event: Event, outcome: str, *, why: str | None = None) -> None:
-    """Note that an event has been worked off, and call a person if there is something to see."""
-
-    async def close(connection: AsyncConnection) -> None:
-        now = service.now()
-        if why is not None:
-            await jobs.call_for_attention(connection, event.subject, why, now=now)
-        done = update(checkout_inbox).where(_is(event), checkout_inbox.c.done_at.is_(None))
-        await connection.execute(done.values(done_at=now, outcome=outcome))
-
-    await atomically(service.engine, close)
-
-
-def _is(event: Event) -> ColumnElement[bool]:
-    return and_(
-        checkout_inbox.c.provider == STRIPE,
-        checkout_inbox.c.event_type == event.type,
-        checkout_inbox.c.object_id == event.object_id,
-    )
+async def _finish(service: Service, event: Event, outcome: str, *, why: str = "") -> None:
+    await inbox_rows.finish(service, checkout_inbox, event.key, outcome, subject=event.subject, why=why)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reference import policies_rest
+from reference import logs, policies_rest
 from reference.flows import deals, jobs, ledger, rest_claims, rest_lookup, rest_sessions
 from reference.model_rest import (
     By,
@@ -113,6 +113,11 @@ async def attempt(service: Service, claim: Claim) -> Offered:
     taken = await rest_claims.take(service, claim.id)
     if taken is None:
         return offered_by(await rest_claims.get(service, claim.id))
+    with logs.about(deal=taken.deal_id, claim=taken.id):
+        return await _attempt(service, taken)
+
+
+async def _attempt(service: Service, taken: Claim) -> Offered:
     why: str | None = None
     try:
         if service.now() < taken.expires_at:
@@ -130,7 +135,7 @@ async def attempt(service: Service, claim: Claim) -> Offered:
         why = repr(error)
         log.warning("%s, attempt %d: %s", taken.id, taken.fence, why)
         await rest_claims.release(service, taken)
-    return offered_by(await rest_claims.get(service, claim.id), why=why)
+    return offered_by(await rest_claims.get(service, taken.id), why=why)
 
 
 async def _find_or_create(service: Service, claim: Claim) -> CheckoutSession:

@@ -100,9 +100,8 @@ async def _offer(service: Service, offer: Offer) -> Payment:
         why_not = policies.sale_refusal(tariff, vip=vip, subscription=subscription, now=now)
         if why_not is not None or tariff is None:
             raise SaleRefusedError(why_not or policies.SaleRefusal.NO_SUCH_TARIFF)
-        row = _payment_row(
-            payment_id, offer, tariff, target=subscription.id if subscription is not None else None, now=now
-        )
+        target = subscription.id if subscription is not None else None
+        row = _payment_row(payment_id, offer, tariff, target=target, return_url=service.return_url, now=now)
         await connection.execute(schema.payments.insert(), row)
         made = await payments.by_id(connection, payment_id)
         assert made is not None, f"{payment_id} was inserted by this transaction"
@@ -122,13 +121,18 @@ def _same_offer(known: Payment, offer: Offer) -> Payment:
 
 
 def _payment_row(
-    payment_id: str, offer: Offer, tariff: Tariff, *, target: str | None, now: int
+    payment_id: str, offer: Offer, tariff: Tariff, *, target: str | None, return_url: str, now: int
 ) -> dict[str, Any]:
-    """What was offered, frozen: a tariff that is edited tomorrow changes neither the price asked nor the time given."""
+    """What was offered, frozen: a tariff that is edited tomorrow changes neither the price asked nor the time given.
+
+    What a client sends to its provider is a function of `create_body` alone, because a key that comes back with another body is
+    refused; so whatever a provider is to be told is in here.
+    """
     body = {
         "amount_minor": tariff.price_minor,
         "currency": tariff.currency,
         "metadata": {"payment_id": payment_id},
+        "return_url": return_url,
         "user_id": offer.user_id,
     }
     return {

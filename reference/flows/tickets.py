@@ -6,12 +6,14 @@ outbox is born with its completion, so a redelivered webhook cannot award again 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, and_, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from reference import logs
 from reference.flows import jobs, tickets_ledger
 from reference.flows.tickets_rules import decide
 from reference.model import Job, PaymentStatus, Topic
@@ -38,6 +40,8 @@ from reference.storage.transactions import atomically
 
 if TYPE_CHECKING:
     from reference.service import Service
+
+log = logging.getLogger("reference.tickets")
 
 MONEY_BACK = (PaymentStatus.REFUNDED.value, PaymentStatus.CHARGED_BACK.value)
 
@@ -118,7 +122,13 @@ async def award(service: Service, order_id: str) -> tuple[Decision, ...]:
         rows = await connection.execute(_DECIDED, {"order": order.id})
         return tuple(_decision(row) for row in rows)
 
-    return await atomically(service.engine, decide_and_write)
+    decisions = await atomically(service.engine, decide_and_write)
+    with logs.about(payment=order_id):
+        for one in decisions:
+            log.info(
+                "%s in %s: %s, %s, %d tickets", order_id, one.contest_id, one.outcome, one.why, one.tickets
+            )
+    return decisions
 
 
 async def handle(service: Service, job: Job) -> None:

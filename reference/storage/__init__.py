@@ -4,6 +4,7 @@ from reference.storage import (  # their tables belong to `metadata`, whoever as
     schema_messages,
     schema_rest,
     schema_tickets,
+    schema_worker,
 )
 from reference.storage.engine import Connect, TrioConnection, TrioEngine, open_engine
 from reference.storage.schema import create_tables, metadata
@@ -32,4 +33,5 @@ __all__ = [
     "schema_messages",
     "schema_rest",
     "schema_tickets",
+    "schema_worker",
 ]

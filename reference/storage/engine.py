@@ -8,7 +8,7 @@ on any event loop. What does call asyncio by name is listed here, with what we d
 ``AsyncConnection.stream`` does the same on exit      refused by name: nothing here streams
 ``do_terminate`` uses ``asyncio.shield``              replaced by ``do_close``, which the connectors shield
 the mutex of the first connect                        never contended, see `_open`
-the connection pool's queue                           ``NullPool``: SQLite connects in 50 µs, PostgreSQL has pgbouncer
+the connection pool's queue                           `TrioPool`, or no pool at all (``NullPool``)
 ``asyncio.Lock`` in the cursor adaptors               uncontended as long as a connection belongs to one task
 ====================================================  ================================================================
 
@@ -29,6 +29,7 @@ from sqlalchemy.pool import NullPool
 
 from reference.storage import postgresql, sqlite
 from reference.storage.flavour import Flavour
+from reference.storage.pool import RECYCLE_S, TrioPool
 
 Connect = Callable[[], Awaitable[Any]]
 """Opens one connection of the *driver* (``aiosqlite.Connection`` or ``psycopg.AsyncConnection``, or a subclass)."""
@@ -97,17 +98,20 @@ class TrioEngine(AsyncEngine):
         return type(self)(self.sync_engine.execution_options(**options))
 
 
-def open_engine(url: str | URL, *, connect: Connect | None = None) -> TrioEngine:
-    """Make an engine; no connection is opened, and none is ever kept.
+def open_engine(url: str | URL, *, connect: Connect | None = None, pool_size: int = 0) -> TrioEngine:
+    """Make an engine; no connection is opened yet.
 
     Args:
         url: ``sqlite+aiosqlite:///path`` or ``postgresql+psycopg://user:password@host:port/database``, or the same
             without the driver.
         connect: opens a connection of the driver, instead of the production connector. A simulator brings its own here, so
             that what it runs is this engine and not a look-alike.
+        pool_size: how many connections are kept for the next transaction, which is also how many there may be at once. 0: each
+            transaction opens and closes its own, and there is no bound; so a test, or a run of a simulation, leaves nothing behind.
 
     Returns:
-        An engine for any number of tasks of one trio run, or of several runs one after another.
+        An engine for any number of tasks of one trio run. Without a pool, also of several runs one after another; with one, call
+        ``await engine.dispose()`` before the run ends.
 
     Raises:
         ValueError: the URL names another database or driver.
@@ -119,10 +123,24 @@ def open_engine(url: str | URL, *, connect: Connect | None = None) -> TrioEngine
     if flavour is None:
         raise ValueError(f"{parsed.drivername!r} is not a database of ours; known: {', '.join(FLAVOURS)}")
     flavour.require_driver()
-    return _open(parsed, flavour, connect or flavour.connector(parsed))
+    return _open(parsed, flavour, connect or flavour.connector(parsed), _pooling(flavour, pool_size))
 
 
-def _open(url: URL, flavour: Flavour, connect: Connect) -> TrioEngine:
+def _pooling(flavour: Flavour, pool_size: int) -> dict[str, Any]:
+    """The options of `create_async_engine` that say what becomes of a connection after use."""
+    if not pool_size:
+        # A connection is closed when it comes back, and closing rolls back.
+        return {"poolclass": NullPool, "pool_reset_on_return": None}
+    return {
+        "poolclass": TrioPool,
+        "pool_size": pool_size,
+        "pool_recycle": RECYCLE_S,
+        "pool_pre_ping": flavour.may_hang_up,
+        "pool_reset_on_return": "rollback",
+    }
+
+
+def _open(url: URL, flavour: Flavour, connect: Connect, pooling: dict[str, Any]) -> TrioEngine:
     """Create the engine with a dialect that asks the server nothing on its first connection.
 
     By default SQLAlchemy's first connection runs the dialect's questions (server version, default schema ...) under a mutex
@@ -134,9 +152,8 @@ def _open(url: URL, flavour: Flavour, connect: Connect) -> TrioEngine:
     engine = create_async_engine(
         url,
         async_creator=connect,
-        poolclass=NullPool,
-        pool_reset_on_return=None,  # a connection is closed when it comes back, and closing rolls back
         _initialize=False,
+        **pooling,
     )
     dialect: Any = engine.sync_engine.dialect  # Any: each dialect adds attributes of its own
     dialect.has_terminate = False

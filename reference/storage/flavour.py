@@ -20,6 +20,7 @@ class Flavour:
         dialect_facts: what SQLAlchemy would otherwise ask the server on the first connection.
         require_driver: raises `ModuleNotFoundError`, naming the extra to install, when the driver is missing.
         connector: makes the production `Connect` for a URL.
+        may_hang_up: whether a connection can break while nobody uses it, so that it is tried out before it is lent again.
         conflict: says why an error of the driver asks for the whole transaction again, or None when it does not.
     """
 
@@ -29,4 +30,5 @@ class Flavour:
     dialect_facts: Mapping[str, Any]
     require_driver: Callable[[], None]
     connector: Callable[[URL], Callable[[], Awaitable[Any]]]
+    may_hang_up: bool
     conflict: Callable[[BaseException], str | None]

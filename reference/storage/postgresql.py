@@ -190,5 +190,6 @@ FLAVOUR = Flavour(
     },
     require_driver=require_driver,
     connector=connector,
+    may_hang_up=True,
     conflict=conflict,
 )

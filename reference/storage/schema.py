@@ -28,6 +28,7 @@ from sqlalchemy import (
     text,
     true,
 )
+from sqlalchemy.schema import SchemaItem
 
 from reference.model import (
     GrantKind,
@@ -59,6 +60,19 @@ def one_of(column: str, words: type[StrEnum] | Iterable[str], name: str) -> Chec
 def instant(name: str, *, nullable: bool = False) -> Column[int]:
     """A column of unix seconds."""
     return Column(name, BigInteger, nullable=nullable)
+
+
+def taken_in_turn(table: str) -> tuple[SchemaItem, ...]:
+    """The columns by which `reference.flows.inbox_rows` makes an inbox a queue, and the index over what waits in it."""
+    waiting = text("done_at IS NULL")
+    return (
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("next_at", BigInteger, nullable=False, server_default="0"),
+        instant("done_at", nullable=True),
+        Column("outcome", Text),
+        Index(f"ix_{table}_due", "next_at", sqlite_where=waiting, postgresql_where=waiting),
+        CheckConstraint("attempts >= 0", name="attempts"),
+    )
 
 
 users = Table(
@@ -213,8 +227,7 @@ inbox = Table(
     Column("payload", Text, nullable=False),
     Column("deliveries", Integer, nullable=False, server_default="1"),
     instant("received_at"),
-    instant("done_at", nullable=True),
-    Column("outcome", Text),
+    *taken_in_turn("inbox"),
     one_of("provider", Provider, "provider"),
     CheckConstraint("deliveries > 0", name="deliveries"),
 )

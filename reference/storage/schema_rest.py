@@ -30,7 +30,7 @@ from reference.model_rest import (
     Slot,
     SurplusWhy,
 )
-from reference.storage.schema import instant, metadata, one_of
+from reference.storage.schema import instant, metadata, one_of, taken_in_turn
 
 _LIVE_STATES = ", ".join(repr(state.value) for state in LIVE)
 
@@ -163,8 +163,7 @@ checkout_inbox = Table(
     Column("payload", Text, nullable=False),
     Column("deliveries", Integer, nullable=False, server_default="1"),
     instant("received_at"),
-    instant("done_at", nullable=True),
-    Column("outcome", Text),
+    *taken_in_turn("checkout_inbox"),
     one_of("provider", ("stripe",), "provider"),
     CheckConstraint("deliveries > 0", name="deliveries"),
 )

@@ -66,6 +66,11 @@ class ThreadedConnection(aiosqlite.Connection):
     def __await__(self) -> Generator[Any, None, ThreadedConnection]:
         return self._connect().__await__()
 
+    async def rollback(self) -> None:
+        """Roll back, if there is anything to: a pool asks at every return, and mostly there is not."""
+        if self._connection is not None and self._connection.in_transaction:
+            await super().rollback()
+
     async def close(self) -> None:
         """Close the connection, which rolls back, also in a task that has been cancelled."""
         connection, self._connection = self._connection, None
@@ -145,5 +150,6 @@ FLAVOUR = Flavour(
     },
     require_driver=lambda: None,  # aiosqlite is a dependency of the project, imported above
     connector=connector,
+    may_hang_up=False,
     conflict=conflict,
 )

@@ -5,13 +5,13 @@ It knows neither network nor sleep. Whoever carries the messages asks what is `d
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from scenarios.services.deadlines import ROUNDING_S
 from scenarios.services.plumbing import Clock
-
-_ROUNDING_S = 0.001  # whoever wakes us at a moment may count it from another zero
 
 State = Literal["waiting", "in flight", "delivered", "given up"]
 
@@ -30,6 +30,7 @@ class Delivery:
     """One message on its way; it changes with every attempt.
 
     Attributes:
+        number: its place among all messages, from 0.
         about: what it tells, for logs and oracles.
         render: makes the message of the next attempt; signatures and attempt numbers are fresh each time.
         first_due_at: when it was to be sent first, in unix seconds.
@@ -37,6 +38,7 @@ class Delivery:
         answers: the status of each attempt so far; None where there was none.
     """
 
+    number: int
     about: str
     render: Callable[[Delivery], Message]
     first_due_at: float
@@ -80,6 +82,7 @@ class Deliveries:
         self._counts = counts
         self._retries_for_s = retries_for_s
         self.timeout_s = timeout_s
+        self._waiting: list[tuple[float, int, Delivery]] = []  # a heap; the number is the place in `all`
         self.all: list[Delivery] = []
         self.enabled = True
         self.wake_at: Callable[[float], None] = lambda _at: None
@@ -87,25 +90,27 @@ class Deliveries:
     def add(self, about: str, render: Callable[[Delivery], Message], *, after_s: float = 0.0) -> Delivery:
         """A message that is due after a while."""
         due_at = self._clock() + after_s
-        delivery = Delivery(about, render, due_at, due_at)
+        delivery = Delivery(len(self.all), about, render, due_at, due_at)
         self.all.append(delivery)
-        self.wake_at(due_at)
+        self._wait(delivery)
         return delivery
 
     def next_at(self) -> float | None:
         """When the next attempt is due; None when there is none."""
-        return min((one.due_at for one in self.all if one.state == "waiting"), default=None)
+        return self._waiting[0][0] if self._waiting else None
 
     def due(self) -> list[Delivery]:
         """Takes what is due now; each must be reported with `answered`."""
         if not self.enabled:
-            for delivery in self.all:
-                delivery.state = "given up" if delivery.state == "waiting" else delivery.state
-        now = self._clock()
-        taken = [one for one in self.all if one.state == "waiting" and one.due_at <= now + _ROUNDING_S]
-        for delivery in taken:
-            delivery.state = "in flight"
-        return taken
+            for _, _, delivery in self._waiting:
+                delivery.state = "given up"
+            self._waiting.clear()
+        until = self._clock() + ROUNDING_S
+        taken = []
+        while self._waiting and self._waiting[0][0] <= until:
+            taken.append(heapq.heappop(self._waiting)[2])
+            taken[-1].state = "in flight"
+        return sorted(taken, key=lambda delivery: delivery.number)
 
     def answered(self, delivery: Delivery, status: int | None) -> None:
         """What came of an attempt; None: nobody answered in time, or at all."""
@@ -120,7 +125,11 @@ class Deliveries:
             delivery.state = "given up"
             return
         delivery.state, delivery.due_at = "waiting", due_at
-        self.wake_at(due_at)
+        self._wait(delivery)
+
+    def _wait(self, delivery: Delivery) -> None:
+        heapq.heappush(self._waiting, (delivery.due_at, delivery.number, delivery))
+        self.wake_at(delivery.due_at)
 
 
 def is_success(status: int) -> bool:

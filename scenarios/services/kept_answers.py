@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from scenarios.services.plumbing import Answer, Clock
+from scenarios.services.plumbing import Answer, Clock, Refused
 
 DAY_S = 86_400.0
 
@@ -41,19 +42,41 @@ class KeptAnswers:
         self._keep_s = keep_s
         self._kept: dict[str, Kept] = {}
 
-    def find(self, key: str) -> Kept | None:
+    async def once(
+        self,
+        key: str,
+        endpoint: str,
+        body: object,
+        work: Callable[[], Awaitable[Answer]],
+        *,
+        again: Callable[[Kept], Answer],
+        request_id: str = "",
+    ) -> Answer:
+        """Answers a request under a key: works for the first one, and keeps its answer for the others.
+
+        Args:
+            key: the client's.
+            endpoint: method and path.
+            body: what later requests are compared with.
+            work: what the first request brings about; when it raises, nothing came of it and nothing is kept.
+            again: the answer to a later request, also while the first is at work.
+            request_id: the first request's.
+        """
+        kept = self._find(key)
+        if kept is not None:
+            return again(kept)
+        kept = self._kept[key] = Kept(endpoint, body, self._clock(), request_id)
+        try:
+            kept.answer = await work()
+        except Refused:
+            del self._kept[key]
+            raise
+        return kept.answer
+
+    def _find(self, key: str) -> Kept | None:
         """The key's use; None when it is new or forgotten (a forgotten key is a new one)."""
         kept = self._kept.get(key)
         if kept is not None and kept.answer is not None and self._clock() - kept.since >= self._keep_s:
             del self._kept[key]
             return None
         return kept
-
-    def begin(self, key: str, endpoint: str, body: object, *, request_id: str = "") -> Kept:
-        """A request under a key goes to work."""
-        kept = self._kept[key] = Kept(endpoint, body, self._clock(), request_id)
-        return kept
-
-    def forget(self, key: str) -> None:
-        """As if the key had never been used."""
-        self._kept.pop(key, None)

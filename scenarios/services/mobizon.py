@@ -5,7 +5,7 @@ never found again. ``params[name]`` is kept with the campaign and can be read th
 ``message/list`` does not even show it. Errors come with HTTP 200 and a ``code``.
 
 Shapes follow the provider's documentation (github.com/mobizon/mobizon-api-docs). Not modelled: mass campaigns, deferred
-sending, short links, moderation that refuses, balances, XML. The lag of the lists is undocumented, so it is a parameter.
+sending, background operations (code 100), time zones of accounts, short links, moderation that refuses, balances, XML. The lag of the lists is undocumented, so it is a parameter.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from typing import Any
 from scenarios.services.deliveries import Deliveries, is_success
 from scenarios.services.mobizon_parameters import MobizonError, flat_form, listed, page, unix
 from scenarios.services.mobizon_reports import LADDER_S, report
-from scenarios.services.plumbing import Answer, Clock, NotModelled, Request, Service, answer_json
+from scenarios.services.plumbing import (
+    Answer,
+    Clock,
+    NotModelled,
+    RateLimit,
+    Request,
+    Service,
+    answer_json,
+)
 
 FINAL = ("DELIVRD", "UNDELIV", "REJECTD", "EXPIRED", "DELETED")
 _SEGMENT = 70  # characters of a text with Cyrillic letters in one part
@@ -48,6 +56,11 @@ class Sms:
     def campaign(self) -> int:
         """The campaign that was made for this one message."""
         return 1000 + self.number
+
+
+def mobizon_error(error: MobizonError) -> Answer:
+    """An error in Mobizon's shape, which is HTTP 200."""
+    return answer_json({"code": error.code, "data": error.data, "message": str(error)})
 
 
 class Mobizon(Service):
@@ -82,8 +95,7 @@ class Mobizon(Service):
         self._api_key = api_key
         self._report = report_url, report_secret
         self._lag_s = lag_s
-        self._requests_per_s = requests_per_s
-        self._seen: dict[tuple[str, int], int] = {}
+        self._rate = RateLimit(requests_per_s)
         self.accepted: list[Sms] = []
         self.reports = Deliveries(clock, ladder=ladder, counts=is_success, timeout_s=_REPORT_TIMEOUT_S)
         self._methods: dict[str, Callable[[dict[str, str]], Any]] = {
@@ -123,8 +135,16 @@ class Mobizon(Service):
         try:
             data = self._call(request)
         except MobizonError as error:
-            return answer_json({"code": error.code, "data": error.data, "message": str(error)})
+            return mobizon_error(error)
         return answer_json({"code": 0, "data": data, "message": ""})
+
+    def busy(self) -> Answer:
+        """Code 30."""
+        return mobizon_error(MobizonError(30, "Too many requests to this method: slow down"))
+
+    def broken(self) -> Answer:
+        """Code 999, "general service error"."""
+        return mobizon_error(MobizonError(999, "Service error"))
 
     def _call(self, request: Request) -> Any:
         query = dict(request.query)
@@ -145,15 +165,9 @@ class Mobizon(Service):
             raise MobizonError(6, "Incorrect format: the stand-in knows output=json and api=v1")
         if query.pop("apiKey", None) != self._api_key:
             raise MobizonError(8, "Incorrect API key")
-        self._limit(method, request.at)
+        if self._rate.exceeded(method, request.at):
+            raise MobizonError(30, "Too many requests to this method: slow down")
         return self._methods[method](query | flat_form(request))
-
-    def _limit(self, method: str, at: float) -> None:
-        if self._requests_per_s is not None:
-            second = method, int(at)
-            self._seen[second] = self._seen.get(second, 0) + 1
-            if self._seen[second] > self._requests_per_s:
-                raise MobizonError(30, "Too many requests to this method: slow down")
 
     def _send(self, asked: dict[str, str]) -> dict[str, int]:
         wrong = {}

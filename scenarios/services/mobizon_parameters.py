@@ -58,13 +58,20 @@ def page(
     Raises:
         MobizonError: a page size that there is not.
     """
-    size = int(asked.get("pagination[pageSize]", _PAGE_SIZES[0]))
-    number = int(asked.get("pagination[currentPage]", 0))
+    size = _number(asked, "pagination[pageSize]", _PAGE_SIZES[0])
+    number = _number(asked, "pagination[currentPage]", 0)
     if size not in _PAGE_SIZES:
         raise MobizonError(12, f"Incorrect pageSize: {size}; it is 25, 50 or 100")
     newest = list(reversed(found))
     items = [shown(one) for one in newest[number * size : (number + 1) * size]]
     return {"items": items, "totalItemCount": len(found)}
+
+
+def _number(asked: Mapping[str, str], name: str, otherwise: int) -> int:
+    text = asked.get(name, str(otherwise))
+    if not text.isascii() or not text.isdigit():
+        raise MobizonError(12, f"Incorrect {name}: {text}; expected a number")
+    return int(text)
 
 
 def unix(text: str) -> float:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from scenarios.services.deadlines import Deadlines
 from scenarios.services.deliveries import Deliveries, Message
 from scenarios.services.plumbing import (
     Answer,
@@ -35,7 +36,7 @@ _PROCESS = {"paymentMethod", "paymentDetails", "description", "return", "failedU
 _EXPORT = {"from", "to", "statuses", "paymentMethods", "timeZoneId"}
 
 
-def platega_error(status: int, title: str, **errors: list[str]) -> Refused:
+def platega_error(status: int, title: str, errors: dict[str, list[str]] | None = None) -> Refused:
     """An error in ASP.NET's shape."""
     body: dict[str, Any] = {
         "type": f"https://httpstatuses.example.com/{status}",
@@ -71,6 +72,7 @@ class Platega(Service):
         super().__init__(clock)
         self._account = account
         self._callback_url = callback_url
+        self._deadlines = Deadlines(clock, lambda at: self.wake_at(at))
         self.copies = 1
         self.transactions: dict[str, dict[str, Any]] = {}
         self.deliveries = Deliveries(
@@ -97,10 +99,18 @@ class Platega(Service):
         """The buyer's bank takes the money back."""
         self._become(transaction_id, "CHARGEBACKED", only_from="CONFIRMED")
 
+    def busy(self) -> Answer:
+        """429; the third party's digest does not mention one."""
+        return platega_error(429, "Too Many Requests").answer
+
+    def broken(self) -> Answer:
+        """500."""
+        return platega_error(500, "Internal Server Error").answer
+
     def tick(self) -> None:
         """A transaction that nobody paid is cancelled after a quarter of an hour."""
-        for identifier, transaction in self.transactions.items():
-            if transaction["status"] == "PENDING" and self.clock() - transaction["at"] >= _LIVES_S - 0.001:
+        for identifier in self._deadlines.take_due():
+            if self.transactions[identifier]["status"] == "PENDING":
                 self.cancel(identifier)
 
     # The API -------------------------------------------------------------------------------------------------
@@ -117,8 +127,9 @@ class Platega(Service):
 
     def _process(self, request: Request, _found: str) -> dict[str, Any]:
         body = _read(request, _PROCESS)
-        if body.get("paymentMethod") not in METHODS:
-            raise platega_error(400, "Validation failed", paymentMethod=["unknown payment method"])
+        method = body.get("paymentMethod")
+        if not isinstance(method, int) or method not in METHODS:
+            raise platega_error(400, "Validation failed", {"paymentMethod": ["unknown payment method"]})
         transaction = self._begin(body)
         answer = self._shown(transaction, "paymentMethod", "status", "paymentDetails")
         return answer | {
@@ -151,8 +162,8 @@ class Platega(Service):
         asked = _read(request, _EXPORT)
         if asked.get("statuses"):
             raise NotModelled("export by statuses: which number means which status is not published")
-        first, last = _unix(asked.get("from"), 0.0), _unix(asked.get("to"), float("inf"))
-        methods = {METHODS.get(int(number)) for number in asked.get("paymentMethods") or METHODS}
+        first, last = _unix(asked, "from", 0.0), _unix(asked, "to", float("inf"))
+        methods = _methods(asked)
         return [
             {
                 "recordId": one["id"],
@@ -165,8 +176,7 @@ class Platega(Service):
                 "payload": one["payload"],
             }
             for one in self.transactions.values()
-            if first <= one["at"] <= last
-            and (one["paymentMethod"] in methods or not asked.get("paymentMethods"))
+            if first <= one["at"] <= last and (not methods or one["paymentMethod"] in methods)
         ]
 
     # ---------------------------------------------------------------------------------------------------------
@@ -178,7 +188,9 @@ class Platega(Service):
         amount = details.get("amount")
         is_number = isinstance(amount, int | float) and not isinstance(amount, bool)
         if not is_number or amount <= 0 or not details.get("currency"):
-            raise platega_error(400, "Validation failed", paymentDetails=["amount and currency are required"])
+            raise platega_error(
+                400, "Validation failed", {"paymentDetails": ["amount and currency are required"]}
+            )
         identifier = f"{len(self.transactions) + 1:08x}-0000-4000-8000-000000000000"
         transaction = self.transactions[identifier] = {
             "id": identifier,
@@ -190,7 +202,7 @@ class Platega(Service):
             "description": body.get("description", ""),
             "payload": body.get("payload", ""),
         }
-        self.wake_at(self.clock() + _LIVES_S)
+        self._deadlines.set(identifier, self.clock() + _LIVES_S)
         return transaction
 
     def _become(self, identifier: str, status: str, *, only_from: str) -> None:
@@ -215,17 +227,29 @@ class Platega(Service):
 
 def _read(request: Request, names: set[str]) -> dict[str, Any]:
     try:
-        body = request.json() or {}
+        body = request.json_object()
     except ValueError:
-        raise platega_error(400, "The request body is not valid JSON") from None
+        raise platega_error(400, "The request body is not a valid JSON object") from None
     unknown = [name for name in body if name not in names]
     if unknown:  # `id` above all, which older documentation told us to send
-        raise platega_error(400, "Validation failed", **{unknown[0]: ["unknown field"]})
-    return dict(body)
+        raise platega_error(400, "Validation failed", {unknown[0]: ["unknown field"]})
+    return body
 
 
-def _unix(text: str | None, otherwise: float) -> float:
-    if not text:
+def _unix(asked: dict[str, Any], name: str, otherwise: float) -> float:
+    if asked.get(name) in (None, ""):
         return otherwise
-    at = datetime.fromisoformat(text)
-    return at.replace(tzinfo=at.tzinfo or UTC).timestamp()
+    try:
+        at = datetime.fromisoformat(asked[name])
+        return at.replace(tzinfo=at.tzinfo or UTC).timestamp()
+    except (OverflowError, TypeError, ValueError):
+        raise platega_error(400, "Validation failed", {name: ["not a date and time"]}) from None
+
+
+def _methods(asked: dict[str, Any]) -> set[str]:
+    """The words of the methods that are asked for; empty: all."""
+    words = {str(number): word for number, word in METHODS.items()}
+    numbers = asked.get("paymentMethods") or []
+    if not isinstance(numbers, list) or any(str(number) not in words for number in numbers):
+        raise platega_error(400, "Validation failed", {"paymentMethods": ["unknown payment method"]})
+    return {words[str(number)] for number in numbers}

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -55,6 +56,17 @@ class Request:
             ValueError: it is none.
         """
         return json.loads(self.body or b"null")
+
+    def json_object(self) -> dict[str, Any]:
+        """The body as a JSON object; no body is an empty one.
+
+        Raises:
+            ValueError: it is none.
+        """
+        body = {} if not self.body else self.json()
+        if not isinstance(body, dict):
+            raise ValueError(f"expected an object; got {type(body).__name__}")
+        return body
 
     def basic(self) -> tuple[str, str] | None:
         """User and password of Basic authentication; None without."""
@@ -111,6 +123,36 @@ def route(endpoints: Sequence[tuple[str, str, E]], request: Request) -> tuple[E,
     return None
 
 
+class RateLimit:
+    """So many requests in each second of the clock, for each subject by itself.
+
+    Args:
+        per_s: None: no limit.
+    """
+
+    def __init__(self, per_s: int | None) -> None:
+        self._per_s = per_s
+        self._seen: dict[tuple[str, int], int] = {}
+
+    def exceeded(self, subject: str, at: float) -> bool:
+        """Counts a request; whether it is one too many."""
+        if self._per_s is None:
+            return False
+        second = subject, int(at)
+        self._seen[second] = self._seen.get(second, 0) + 1
+        return self._seen[second] > self._per_s
+
+
+class Fault(Enum):
+    """What a service does to one request, on purpose; in a world the network has faults of its own (`simulator.network_faults`)."""
+
+    BUSY = "429, and nothing was done"
+    FAILED = "500, and nothing was done"
+    FAILED_AFTER = "500, and it was done"
+    SILENT = "no answer, and nothing was done"
+    SILENT_AFTER = "no answer, and it was done"
+
+
 async def no_work() -> None:
     """Work that takes no time."""
 
@@ -123,6 +165,7 @@ class Service:
     Attributes:
         arrived: every request, in order, also those that were refused: what oracles count.
         wake_at: called with the unix time at which `tick` has something to do; set by whoever runs the service.
+        fault_of: asked for each request; set by whoever wants faults by chance.
     """
 
     def __init__(self, clock: Clock, *, work: Work = no_work) -> None:
@@ -130,6 +173,12 @@ class Service:
         self.work = work
         self.arrived: list[Request] = []
         self.wake_at: Callable[[float], None] = lambda _at: None
+        self.fault_of: Callable[[Request], Fault | None] = lambda _request: None
+        self._struck: list[Fault] = []
+
+    def strike(self, *faults: Fault) -> None:
+        """The next requests meet these faults, one each."""
+        self._struck += faults
 
     async def answer(self, request: Request) -> Answer:
         """Answers one request.
@@ -137,6 +186,14 @@ class Service:
         Raises:
             Refused: with the provider's own error.
         """
+        raise NotImplementedError
+
+    def busy(self) -> Answer:
+        """The provider's 429."""
+        raise NotImplementedError
+
+    def broken(self) -> Answer:
+        """The provider's 500."""
         raise NotImplementedError
 
     def tick(self) -> None:
@@ -152,14 +209,32 @@ class Service:
         request = await self._read(scope, receive)
         self.arrived.append(request)
         self.tick()
-        try:
-            answer = await self.answer(request)
-        except Refused as refused:
-            answer = refused.answer
+        fault = self._struck.pop(0) if self._struck else self.fault_of(request)
+        answer = await self._answer_with(fault, request)
+        if answer is None:
+            while (await receive())["type"] != "http.disconnect":
+                """The connection stays open until the caller has had enough."""
+            return
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
         headers.append((b"content-length", str(len(answer.body)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer_with(self, fault: Fault | None, request: Request) -> Answer | None:
+        """The answer, or None where none is given."""
+        if fault is Fault.BUSY:
+            return self.busy()
+        if fault is Fault.FAILED:
+            return self.broken()
+        if fault is Fault.SILENT:
+            return None
+        try:
+            answer = await self.answer(request)
+        except Refused as refused:
+            answer = refused.answer
+        if fault is Fault.FAILED_AFTER:
+            return self.broken()
+        return answer if fault is None else None
 
     async def _read(self, scope: Mapping[str, Any], receive: Any) -> Request:
         parts = []

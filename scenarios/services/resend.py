@@ -12,11 +12,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from scenarios.services.kept_answers import KeptAnswers
+from scenarios.services.kept_answers import Kept, KeptAnswers
 from scenarios.services.plumbing import (
     Answer,
     Clock,
     NotModelled,
+    RateLimit,
     Refused,
     Request,
     Service,
@@ -69,8 +70,7 @@ class Resend(Service):
     ) -> None:
         super().__init__(clock, work=work)
         self._api_key = api_key
-        self._requests_per_s = requests_per_s
-        self._seen: dict[int, int] = {}
+        self._rate = RateLimit(requests_per_s)
         self._kept = KeptAnswers(clock)
         self.accepted: list[Mail] = []
 
@@ -85,18 +85,22 @@ class Resend(Service):
             raise resend_error(401, "missing_api_key", "Missing API key in the authorization header.")
         if authorization != f"Bearer {self._api_key}":
             raise resend_error(403, "invalid_api_key", "API key is invalid.")
-        self._limit(int(request.at))
+        if self._rate.exceeded("", request.at):
+            return self.busy()
         if (request.method, request.path) == ("POST", "/emails"):
             return await self._idempotently(request)
         if request.method == "GET" and request.path.startswith("/emails/"):
             return answer_json(self._retrieve(request.path.removeprefix("/emails/")))
         raise resend_error(404, "not_found", "The requested endpoint does not exist.")
 
-    def _limit(self, second: int) -> None:
-        if self._requests_per_s is not None:
-            self._seen[second] = self._seen.get(second, 0) + 1
-            if self._seen[second] > self._requests_per_s:
-                raise resend_error(429, "rate_limit_exceeded", "Too many requests. Slow down.")
+    def busy(self) -> Answer:
+        """429; the header says for how long."""
+        error = resend_error(429, "rate_limit_exceeded", "Too many requests. Slow down.")
+        return error.answer.adding(("retry-after", "1"))
+
+    def broken(self) -> Answer:
+        """500."""
+        return resend_error(500, "application_error", "An unexpected error occurred.").answer
 
     async def _idempotently(self, request: Request) -> Answer:
         key = request.headers.get("idempotency-key")
@@ -107,25 +111,14 @@ class Resend(Service):
         if not 1 <= len(key) <= _KEY_MAX:
             raise resend_error(400, "invalid_idempotency_key", f"The key must be between 1-{_KEY_MAX} chars.")
         payload = self._check(request)
-        kept = self._kept.find(key)
-        if kept is None:
-            kept = self._kept.begin(key, request.path, payload)
+
+        async def first() -> Answer:
             await self.work()
-            kept.answer = self._send(request)
-            return kept.answer
-        if kept.body != payload:
-            raise resend_error(
-                409,
-                "invalid_idempotent_request",
-                "Same idempotency key used with a different request payload.",
-            )
-        if kept.answer is None:
-            raise resend_error(
-                409,
-                "concurrent_idempotent_requests",
-                "Same idempotency key used while the original request is in progress.",
-            )
-        return kept.answer
+            return self._send(request)
+
+        return await self._kept.once(
+            key, request.path, payload, first, again=lambda kept: _again(kept, payload)
+        )
 
     def _check(self, request: Request) -> dict[str, Any]:
         try:
@@ -164,3 +157,19 @@ class Resend(Service):
                     "to": list(mail.to),
                 }
         raise resend_error(404, "not_found", "Email not found")
+
+
+def _again(kept: Kept, payload: dict[str, Any]) -> Answer:
+    if kept.body != payload:
+        raise resend_error(
+            409,
+            "invalid_idempotent_request",
+            "Same idempotency key used with a different request payload.",
+        )
+    if kept.answer is None:
+        raise resend_error(
+            409,
+            "concurrent_idempotent_requests",
+            "Same idempotency key used while the original request is in progress.",
+        )
+    return kept.answer

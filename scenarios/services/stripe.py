@@ -4,8 +4,8 @@ A request passes, in this order: the rate limiter, authentication, the idempoten
 endpoint. What comes out of the endpoint is kept under the key, errors and 500 included; what came before it is not.
 
 Not modelled: API v2 and its other idempotency, connected accounts, test clocks (they do not steer sessions anyway), the
-Search API (it does not cover sessions), object locks (`lock_timeout`), publishable and restricted keys, `expand`; and what
-`stripe_sessions`, `stripe_payments` and `stripe_webhooks` say of themselves.
+Search API (it does not cover sessions), object locks (`lock_timeout`), the concurrency limiter, `Stripe-Should-Retry`,
+publishable and restricted keys, `expand`; and what `stripe_sessions`, `stripe_payments` and `stripe_webhooks` say of themselves.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from scenarios.services.kept_answers import DAY_S, Kept, KeptAnswers
 from scenarios.services.plumbing import (
     Answer,
     Clock,
+    RateLimit,
     Refused,
     Request,
     Service,
@@ -85,8 +86,7 @@ class Stripe(Service):
             raise ValueError(f"Stripe keeps a key for 24 hours at least; got {keeps_keys_s} s")
         self._ids: dict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
         self._kept = KeptAnswers(clock, keep_s=keeps_keys_s)
-        self._requests_per_s = requests_per_s
-        self._seen: dict[tuple[str, int], int] = {}
+        self._rate = RateLimit(requests_per_s)
         self._failures: list[bool] = []
         self.webhooks = Webhooks(
             clock,
@@ -119,6 +119,14 @@ class Stripe(Service):
         """Sessions expire by the clock."""
         self.sessions.expire_due()
 
+    def busy(self) -> Answer:
+        """429, before the idempotency layer."""
+        return rate_limited().answer
+
+    def broken(self) -> Answer:
+        """500 of what stands in front of the idempotency layer, so it is not kept; for one that is, `fail_next`."""
+        return something_went_wrong().answer
+
     # From the door to the endpoint ---------------------------------------------------------------------------
 
     async def answer(self, request: Request) -> Answer:
@@ -138,11 +146,7 @@ class Stripe(Service):
         return answer.adding(*always)
 
     def _limit_rate(self, request: Request) -> None:
-        if self._requests_per_s is None:
-            return
-        second = (re.sub(r"/cs_[^/]+|/re_[^/]+|/pi_[^/]+", "/id", request.path), int(request.at))
-        self._seen[second] = self._seen.get(second, 0) + 1
-        if self._seen[second] > self._requests_per_s:
+        if self._rate.exceeded(re.sub(r"/cs_[^/]+|/re_[^/]+|/pi_[^/]+", "/id", request.path), request.at):
             raise rate_limited()
 
     def _route(self, request: Request) -> tuple[Endpoint, str]:
@@ -159,13 +163,19 @@ class Stripe(Service):
             return await self._execute(request, request_id, check())
         if not 0 < len(key) <= _KEY_MAX:
             raise stripe_error(f"Idempotency keys must be between 1 and {_KEY_MAX} characters long.")
-        kept = self._kept.find(key)
-        if kept is not None:
-            return _again(kept, key, request).adding(("idempotency-key", key))
-        work = check()
-        kept = self._kept.begin(key, request.path, sorted(request.form()), request_id=request_id)
-        kept.answer = await self._execute(request, request_id, work)
-        return kept.answer.adding(("idempotency-key", key))
+
+        async def first() -> Answer:
+            return await self._execute(request, request_id, check())
+
+        answer = await self._kept.once(
+            key,
+            request.path,
+            sorted(request.form()),
+            first,
+            again=lambda kept: _again(kept, key, request),
+            request_id=request_id,
+        )
+        return answer.adding(("idempotency-key", key))
 
     async def _execute(self, request: Request, request_id: str, work: Callable[[], dict[str, Any]]) -> Answer:
         if request.method == "POST":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from scenarios.services.deadlines import ROUNDING_S, Deadlines
 from scenarios.services.plumbing import Clock, NotModelled
 from scenarios.services.stripe_errors import invalid_parameter, no_such, stripe_error
 from scenarios.services.stripe_lists import page
@@ -17,7 +18,6 @@ from scenarios.services.stripe_parameters import require
 from scenarios.services.stripe_payments import Emit, Payments
 
 _CLIENT_REFERENCE_MAX = 200
-_ROUNDING_S = 0.001  # whoever wakes us at a moment may count it from another zero
 _RECOVERY_S = 30 * 24 * 60 * 60  # a recovery link lives for 30 days
 
 
@@ -39,6 +39,7 @@ class Sessions:
         self._emit = emit
         self._payments = payments
         self._intent_data: dict[str, dict[str, Any]] = {}
+        self._deadlines = Deadlines(clock, lambda at: self.wake_at(at))
         self.all: dict[str, dict[str, Any]] = {}
         self.list_lag_s = 0.0
         self.wake_at: Callable[[float], None] = lambda _at: None
@@ -77,7 +78,7 @@ class Sessions:
         session["recovered_from"] = recovered_from
         self.all[session["id"]] = session
         self._intent_data[session["id"]] = parameters.get("payment_intent_data", {})
-        self.wake_at(session["expires_at"])
+        self._deadlines.set(session["id"], session["expires_at"])
         return session
 
     def retrieve(self, identifier: str) -> dict[str, Any]:
@@ -170,9 +171,9 @@ class Sessions:
 
     def expire_due(self) -> None:
         """Ends the sessions whose time is over."""
-        for session in self.all.values():
-            if session["status"] == "open" and session["expires_at"] <= self._clock() + _ROUNDING_S:
-                self._expire(session)
+        for identifier in self._deadlines.take_due():
+            if self.all[identifier]["status"] == "open":
+                self._expire(self.all[identifier])
 
     # ---------------------------------------------------------------------------------------------------------
 
@@ -190,7 +191,7 @@ class Sessions:
 
     def _complete(self, identifier: str, email: str) -> dict[str, Any]:
         session = self.all[identifier]
-        if session["status"] == "open" and session["expires_at"] <= self._clock() + _ROUNDING_S:
+        if session["status"] == "open" and session["expires_at"] <= self._clock() + ROUNDING_S:
             self._expire(session)
         if session["status"] != "open":
             raise PageClosed(f"{identifier} is {session['status']}: the page takes no payment")

@@ -4,7 +4,7 @@ What goes wrong is said from outside, not diced: how many copies of each event a
 made for it, how late each is. In a world a scenario draws these; the order then is the schedule's business.
 
 Not modelled: several endpoints with filters, thin events, API versions per endpoint, `v0` signatures, Stripe's source
-addresses. The intervals of the retries are unpublished: the default ladder is a guess at their shape within the documented
+addresses, `pending_webhooks` going down, the days after which an event can be resent no more. The intervals of the retries are unpublished: the default ladder is a guess at their shape within the documented
 three days.
 """
 

@@ -68,6 +68,14 @@ class Telegram(Service):
         """What one user has read."""
         return [one.text for one in self.sent if one.chat_id == chat_id]
 
+    def busy(self) -> Answer:
+        """429 for a second."""
+        return telegram_error(429, "Too Many Requests: retry after 1", retry_after=1).answer
+
+    def broken(self) -> Answer:
+        """502, which is what the Bot API answers while a data centre is away."""
+        return telegram_error(502, "Bad Gateway").answer
+
     def flood_next(self, retry_after: int) -> None:
         """The next message is refused with 429."""
         self._floods.append(retry_after)
@@ -88,7 +96,7 @@ class Telegram(Service):
     def _send(self, asked: dict[str, Any]) -> Answer:
         try:
             chat_id = int(asked.get("chat_id", ""))
-        except ValueError:
+        except (TypeError, ValueError):
             raise telegram_error(400, "Bad Request: chat_id is empty") from None
         text = str(asked.get("text", ""))
         if not text.strip():
@@ -112,6 +120,8 @@ class Telegram(Service):
 
     def _open_at(self, chat_id: int) -> float:
         """When the next message to a chat is let through."""
+        if not self._chat_every_s:
+            return 0.0
         return max((one.at + self._chat_every_s for one in self.sent if one.chat_id == chat_id), default=0.0)
 
 

@@ -3,7 +3,8 @@
 A key is good for a day after its first request; after that the same key makes a new payment. A 500 says nothing: the
 request is to be repeated with the same key and body until it is none.
 
-Not modelled: receipts (54-FZ), saved methods, splits, payouts, deals, invoices, partial captures, webhooks by OAuth. Not
+Not modelled: receipts (54-FZ), saved methods, splits, payouts, deals, invoices, partial captures, webhooks by OAuth, methods
+of payment (all are cards: what is held is held for seven days), the longest description. Not
 documented, so chosen here: what a second request with a key gets while the first is at work (202 "processing"), how long a
 payment waits for its buyer (an hour), the ladder of retries within the day (every ten minutes), the words of most errors.
 """
@@ -14,11 +15,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from scenarios.services.kept_answers import KeptAnswers
+from scenarios.services.kept_answers import Kept, KeptAnswers
 from scenarios.services.plumbing import (
     Answer,
     Clock,
-    Refused,
     Request,
     Service,
     Work,
@@ -85,6 +85,16 @@ class YooKassa(Service):
         """The next payment takes more than thirty seconds: 500, and YooKassa cancels it, or tries and cannot."""
         self._stalled.append(cancels)
 
+    def busy(self) -> Answer:
+        """429."""
+        return yookassa_error(429, "too_many_requests", "Too many requests").answer
+
+    def broken(self) -> Answer:
+        """500: the request is to be repeated with the same key and body."""
+        return yookassa_error(
+            500, "internal_server_error", "Technical problems, repeat the request later"
+        ).answer
+
     def tick(self) -> None:
         """Payments that nobody confirmed or captured in time are cancelled."""
         self.payments.end_due()
@@ -103,24 +113,26 @@ class YooKassa(Service):
 
     async def _idempotently(self, request: Request, endpoint: Callable[[], Answer]) -> Answer:
         key = key_of(request)
-        kept = self._kept.find(key)
-        if kept is not None:
+        stalled = False
+
+        async def first() -> Answer:
+            nonlocal stalled
+            await self.work()
+            answer = endpoint()
+            stalled = bool(self._stalled) and request.path == "/v3/payments"
+            return self._after_a_stall(answer) if stalled else answer
+
+        def again(kept: Kept) -> Answer:
             if (kept.endpoint, kept.body) != (request.path, request.body):
                 raise invalid("Idempotence-Key", "Idempotence key duplicated")
             return kept.answer or answer_json(_PROCESSING, 202)
-        kept = self._kept.begin(key, request.path, request.body)
-        await self.work()
-        try:
-            kept.answer = endpoint()
-        except Refused:  # nothing came of it, so nothing is kept
-            self._kept.forget(key)
-            raise
-        if not (self._stalled and request.path == "/v3/payments"):
-            return kept.answer
-        payment = self.payments.all[json.loads(kept.answer.body)["id"]]
+
+        answer = await self._kept.once(key, request.path, request.body, first, again=again)
+        return self.broken() if stalled else answer
+
+    def _after_a_stall(self, answer: Answer) -> Answer:
+        """What a repeated request is told."""
+        payment = self.payments.all[json.loads(answer.body)["id"]]
         if self._stalled.pop(0):
             self.payments.end(payment["id"], "yoo_money", "internal_timeout")
-        kept.answer = answer_json(payment)  # what a repeated request is told
-        return yookassa_error(
-            500, "internal_server_error", "Technical problems, repeat the request later"
-        ).answer
+        return answer_json(payment)

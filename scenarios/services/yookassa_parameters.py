@@ -11,9 +11,17 @@ from scenarios.services.plumbing import Refused, Request, answer_json
 
 KEY_MAX = 64
 _METADATA_KEYS_MAX, _METADATA_KEY_MAX, _METADATA_VALUE_MAX = 16, 32, 512
-CREATE_PAYMENT = {"amount", "capture", "confirmation", "description", "metadata", "payment_method_data"}
-CREATE_REFUND = {"amount", "description", "payment_id"}
-CAPTURE = {"amount"}
+CREATE_PAYMENT: Mapping[str, type] = {
+    "amount": dict,
+    "capture": bool,
+    "confirmation": dict,
+    "description": str,
+    "metadata": dict,
+    "payment_method_data": dict,
+}
+CREATE_REFUND: Mapping[str, type] = {"amount": dict, "description": str, "payment_id": str}
+CAPTURE: Mapping[str, type] = {"amount": dict}
+CANCEL: Mapping[str, type] = {}
 LIST_PAYMENTS = {
     "created_at.gte",
     "created_at.gt",
@@ -48,21 +56,21 @@ def invalid(parameter: str, description: str) -> Refused:
     return yookassa_error(400, "invalid_request", description, parameter=parameter)
 
 
-def read(request: Request, names: set[str]) -> dict[str, Any]:
+def read(request: Request, shapes: Mapping[str, type]) -> dict[str, Any]:
     """The body of a POST.
 
     Raises:
-        Refused: it is no JSON object, or has a name that YooKassa does not know.
+        Refused: it is no JSON object, has a name that YooKassa does not know, or a value of another type.
     """
     try:
-        body = request.json() or {}
+        body = request.json_object()
     except ValueError:
-        raise yookassa_error(400, "invalid_request", "The request body is not valid JSON") from None
-    if not isinstance(body, dict):
-        raise yookassa_error(400, "invalid_request", "The request body is not an object")
-    for name in body:
-        if name not in names:
+        raise yookassa_error(400, "invalid_request", "The request body is not a valid JSON object") from None
+    for name, value in body.items():
+        if name not in shapes:
             raise invalid(name, f"Unknown parameter {name}")
+        if not isinstance(value, shapes[name]):
+            raise invalid(name, f"Incorrect value of {name}")
     return body
 
 
@@ -80,7 +88,8 @@ def check_payment(body: Mapping[str, Any]) -> None:
     """What is wrong with a payment that is to be made."""
     kopecks(body.get("amount"))
     confirmation = body.get("confirmation", {})
-    if confirmation and confirmation.get("type") == "redirect" and not confirmation.get("return_url"):
+    url = confirmation.get("return_url")
+    if confirmation.get("type") == "redirect" and not (isinstance(url, str) and url):
         raise invalid("confirmation.return_url", "Return URL is missing")
     metadata = body.get("metadata", {})
     if len(metadata) > _METADATA_KEYS_MAX:

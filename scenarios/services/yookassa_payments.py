@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from scenarios.services import yookassa_parameters as parameters
+from scenarios.services.deadlines import Deadlines
 from scenarios.services.deliveries import Deliveries, Message
 from scenarios.services.kept_answers import DAY_S
 from scenarios.services.plumbing import Clock, NotModelled, Request
@@ -16,7 +17,6 @@ from scenarios.services.yookassa_parameters import invalid, kopecks, moment, mon
 LADDER_S = (600.0,) * 144
 _CAPTURE_WITHIN_S = 7 * DAY_S  # cards and the wallet; other methods have six hours
 _TIMEOUT_S = 30.0
-_ROUNDING_S = 0.001  # whoever wakes us at a moment may count it from another zero
 
 
 class Payments:
@@ -41,7 +41,7 @@ class Payments:
         self._clock = clock
         self._notify_url = notify_url
         self._confirm_within_s = confirm_within_s
-        self._due: dict[str, float] = {}
+        self._deadlines = Deadlines(clock, lambda at: self.wake_at(at))
         self._captures: dict[str, bool] = {}
         self.wake_at: Callable[[float], None] = lambda _at: None
         self.copies = 1
@@ -77,7 +77,7 @@ class Payments:
         """Cancels what is not finished; to pay again takes a new payment under a new key."""
         payment = self.all[payment_id]
         assert payment["status"] in ("pending", "waiting_for_capture"), f"{payment_id} is {payment['status']}"
-        self._due.pop(payment_id, None)
+        self._deadlines.clear(payment_id)
         payment |= {
             "status": "canceled",
             "paid": False,
@@ -87,12 +87,9 @@ class Payments:
 
     def end_due(self) -> None:
         """Cancels what nobody confirmed or captured in time."""
-        for payment_id, due_at in list(self._due.items()):
-            if due_at <= self._clock() + _ROUNDING_S:
-                pending = self.all[payment_id]["status"] == "pending"
-                self.end(
-                    payment_id, "yoo_money", "expired_on_confirmation" if pending else "expired_on_capture"
-                )
+        for payment_id in self._deadlines.take_due():
+            pending = self.all[payment_id]["status"] == "pending"
+            self.end(payment_id, "yoo_money", "expired_on_confirmation" if pending else "expired_on_capture")
 
     # The API -------------------------------------------------------------------------------------------------
 
@@ -135,7 +132,7 @@ class Payments:
     def cancel(self, request: Request, found: str) -> dict[str, Any]:
         """``POST /v3/payments/{id}/cancel``: what is held is let go."""
         payment = self.retrieve(request, found)
-        parameters.read(request, set())
+        parameters.read(request, parameters.CANCEL)
         if payment["status"] != "waiting_for_capture":
             raise yookassa_error(
                 400, "invalid_request", "Payment doesn't exist or its status doesn't allow cancel"
@@ -195,11 +192,10 @@ class Payments:
     # ---------------------------------------------------------------------------------------------------------
 
     def _wait(self, payment: dict[str, Any], seconds: float) -> None:
-        self._due[payment["id"]] = self._clock() + seconds
-        self.wake_at(self._due[payment["id"]])
+        self._deadlines.set(payment["id"], self._clock() + seconds)
 
     def _succeed(self, payment: dict[str, Any]) -> None:
-        self._due.pop(payment["id"], None)
+        self._deadlines.clear(payment["id"])
         payment |= {
             "status": "succeeded",
             "paid": True,

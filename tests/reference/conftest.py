@@ -371,6 +371,14 @@ async def shop(sqlite_engine: TrioEngine) -> Shop:
 
 
 @pytest.fixture
+def synchronous_shop(sqlite_engine: TrioEngine) -> Shop:
+    """The same for tests that run trio themselves, again and again."""
+    made = _shop(sqlite_engine)
+    trio.run(made.stock, "nl-1")
+    return made
+
+
+@pytest.fixture
 async def postgresql_shop(postgresql_engine: TrioEngine) -> Shop:
     """The same on PostgreSQL."""
     made = _shop(postgresql_engine)

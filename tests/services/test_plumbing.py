@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from scenarios.services.deadlines import Deadlines
 from scenarios.services.deliveries import Deliveries, Message, is_success
 from scenarios.services.kept_answers import KeptAnswers
-from scenarios.services.plumbing import Answer, NotModelled, Request, Service, answer_json
+from scenarios.services.plumbing import (
+    Answer,
+    Fault,
+    NotModelled,
+    RateLimit,
+    Refused,
+    Request,
+    Service,
+    answer_json,
+    no_work,
+)
 from tests.services.caller import DAY, Caller, Now
 
 
@@ -114,12 +126,94 @@ def test_retries_end_with_the_ladder_or_with_the_time(now: Now) -> None:
     assert (delivery.state, len(delivery.answers)) == ("given up", 2)
 
 
-def test_a_key_in_flight_is_never_forgotten(now: Now) -> None:
-    """However long the work takes."""
+async def test_a_key_in_flight_is_never_forgotten(now: Now) -> None:
+    """However long the work takes; and a day after its first request it is a new one."""
     kept = KeptAnswers(now)
-    entry = kept.begin("k", "/", b"")
-    now.s += 2 * DAY
+    went_through: list[str] = []
 
-    assert kept.find("k") is entry
-    entry.answer = answer_json({})
-    assert kept.find("k") is None
+    async def answer(work: Callable[[], Awaitable[None]]) -> Answer:
+        async def first() -> Answer:
+            went_through.append("first")
+            await work()
+            return answer_json({"n": len(went_through)})
+
+        return await kept.once("k", "/", b"", first, again=lambda one: one.answer or answer_json({}, 409))
+
+    async def two_days() -> None:
+        now.s += 2 * DAY
+        assert (await answer(no_work)).status == 409
+
+    assert (await answer(two_days)).status == 200
+    assert went_through == ["first"]
+    assert (await answer(no_work)).body == b'{"n": 2}'
+
+
+async def test_a_key_of_which_nothing_came_is_not_kept(now: Now) -> None:
+    """It may be used again."""
+    kept = KeptAnswers(now)
+
+    async def refused() -> Answer:
+        raise Refused(answer_json({}, 400))
+
+    async def fine() -> Answer:
+        return answer_json({})
+
+    with pytest.raises(Refused):
+        await kept.once("k", "/", b"", refused, again=lambda _one: answer_json({}, 409))
+    assert (await kept.once("k", "/", b"", fine, again=lambda _one: answer_json({}, 409))).status == 200
+
+
+def test_deadlines_come_in_their_order_and_once(now: Now) -> None:
+    """What was moved ends at its new moment, what was cleared does not end at all."""
+    woken: list[float] = []
+    deadlines = Deadlines(now, woken.append)
+    for name, after_s in (("late", 30), ("moved", 10), ("cleared", 10), ("early", 10)):
+        deadlines.set(name, now.s + after_s)
+    deadlines.set("moved", now.s + 20)
+    deadlines.clear("cleared")
+    began = now.s
+
+    ended = []
+    for after_s in (9, 10, 10, 20, 30, 40):
+        now.s = began + after_s
+        ended.append(deadlines.take_due())
+
+    assert ended == [[], ["early"], [], ["moved"], ["late"], []]
+    assert woken == [began + after_s for after_s in (30, 10, 10, 10, 20)]
+
+
+def test_a_rate_is_of_a_second_and_a_subject() -> None:
+    """And there may be none."""
+    rate = RateLimit(2)
+
+    assert [rate.exceeded("a", at) for at in (0.0, 0.5, 0.9, 1.0)] == [False, False, True, False]
+    assert not rate.exceeded("b", 0.9)
+    assert not any(RateLimit(None).exceeded("a", 0.0) for _ in range(1000))
+
+
+@pytest.mark.parametrize(("fault", "handled"), [(Fault.SILENT, 0), (Fault.SILENT_AFTER, 1)])
+async def test_silence_lasts_until_the_caller_has_had_enough(now: Now, fault: Fault, handled: int) -> None:
+    """Then the connection is let go, without a word."""
+    echo, sent = Echo(now), []
+    handled_before: list[Request] = []
+    answer = echo.answer
+
+    async def counted(request: Request) -> Answer:
+        handled_before.append(request)
+        return await answer(request)
+
+    echo.answer = counted  # type: ignore[method-assign]
+    echo.strike(fault)
+    messages = [{"type": "http.request", "body": b"abc"}, {"type": "http.disconnect"}]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    await echo(scope, receive, send)
+
+    assert (sent, messages, len(handled_before)) == ([], [], handled)
+    assert Caller(echo).get("/").status == 200
