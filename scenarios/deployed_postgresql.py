@@ -101,7 +101,8 @@ class Connection:
         words = sql.replace("%", "%%").replace("?", "%s") + returning if parameters else sql + returning
         try:
             cursor = await self._raw.execute(words, parameters or None)
-            lastrowid = (await cursor.fetchone())[0] if returning else None
+            row = await cursor.fetchone() if returning else None  # none after ON CONFLICT DO NOTHING
+            lastrowid = row[0] if row is not None else None
         except psycopg.OperationalError as error:
             raise sqlite3.OperationalError(str(error)) from error
         return Cursor(cursor, lastrowid)

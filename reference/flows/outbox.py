@@ -9,6 +9,7 @@ is repeatable, or its topic's `JobPolicy` says what to do when it is not.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from reference.flows import (
     tickets,
 )
 from reference.model import Job, Topic
-from reference.ports import AmbiguousError, RefusedError
+from reference.ports import AmbiguousError, RefusedError, RemoteError
 from reference.storage import schema
 from reference.storage.transactions import atomically
 
@@ -183,7 +184,8 @@ async def _failed(service: Service, job: Job, error: Exception) -> None:
     if why_dead is not None:
         await _report(service, job, {**common, "dead_at": now}, attention=f"{why_dead}: {error!r}")
         return
-    later = {**common, "next_at": now + policies.backoff_s(job.attempts)}
+    asked_s = error.retry_after_s if isinstance(error, RemoteError) and error.retry_after_s else 0
+    later = {**common, "next_at": now + max(policies.backoff_s(job.attempts), math.ceil(asked_s))}
     alarm = (
         f"still failing after {job.attempts} attempts: {error!r}"
         if job.attempts >= policies.JOBS[job.topic].attempts_max

@@ -6,7 +6,7 @@ import importlib
 
 from scenarios.incidents.variants import Incident
 
-NAMES = ("deal_1680", "subscription_224")
+NAMES = ("deal_1680", "subscription_224", "triple_sms", "ticket_award")
 
 
 def incident(name: str) -> Incident:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from reference import AmbiguousError, RefusedError, Topic, policies
+from reference import AmbiguousError, LaterError, RefusedError, Topic, policies
 from reference.flows import outbox
 from reference.policies import Delivery
 
@@ -73,6 +73,17 @@ async def test_a_failure_is_tried_again_later_and_later(shop: Shop) -> None:
     shop.telegram.broken = None
     await shop.service.relay(topics=NOTICE)
     assert await notice(shop) == (None, 5, shop.clock.at, None)
+
+
+async def test_who_is_asked_to_wait_waits(shop: Shop) -> None:
+    """Telegram's `retry_after` outlasts our own pause, and a shorter one does not shorten it."""
+    await shop.bought()
+    for asked_s, waits_s in ((61.5, 62), (0.5, 10)):
+        shop.telegram.broken = LaterError("too many", retry_after_s=asked_s)
+        assert await shop.service.relay(topics=NOTICE) == 1
+        next_at = (await shop.one("SELECT next_at FROM outbox WHERE topic = 'notice'")).next_at
+        assert next_at - shop.clock.at == waits_s
+        shop.clock.at = next_at
 
 
 async def test_after_so_many_failures_a_job_is_dead(shop: Shop) -> None:

@@ -1,0 +1,8 @@
+"""The ticket awards: every variant's verdict, as the page about the incident states it."""
+
+from __future__ import annotations
+
+from scenarios.incidents.ticket_award.incident import INCIDENT
+from scenarios.incidents.verdict_tests import verdict_test
+
+test_verdict = verdict_test(INCIDENT)

@@ -1,0 +1,1 @@
+"""Incident: one registration in December 2025 was answered with three SMS."""
