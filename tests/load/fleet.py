@@ -59,6 +59,7 @@ class Fleet:
         self._started += 1
         name = f"{self._started:03}-{role}"
         environment = {**os.environ, **self.environment, "REFERENCE_BIND": f"fd://{self._socket.fileno()}"}
+        environment["REFERENCE_LOG_LEVEL"] = "INFO" if role == "worker" else "WARNING"  # see until_working
         with open(self.folder / f"{name}.log", "wb") as log:
             popen = subprocess.Popen(  # our own module, our own words
                 [sys.executable, "-m", "tests.load.process", str(ahead_s), role],
@@ -72,6 +73,18 @@ class Fleet:
         member = Member(name, role, popen)
         self.members.append(member)
         return member
+
+    async def until_working(self) -> None:
+        """Wait until every worker has begun, or has left: starting takes a while on a machine that is busy.
+
+        Raises:
+            trio.TooSlowError: after a minute.
+        """
+        with trio.fail_after(STOP_MAX_S):
+            for member in self.of("worker"):
+                log = self.folder / f"{member.name}.log"
+                while member.popen.poll() is None and b"worker starts" not in log.read_bytes():
+                    await trio.sleep(0.05)
 
     def start_probe(self) -> Path:
         """Start what measures answers; returns where it writes."""

@@ -30,7 +30,11 @@ class Plan:
         services: processes that answer HTTP.
         workers: processes that work.
         buyers: customers at a time.
-        kill_every_s: seconds between two SIGKILLs of a worker; 0: none.
+        kill_every_s: seconds between two SIGKILLs of a worker; 0: none by the clock.
+        kill_every_deliveries: deliveries between two SIGKILLs of a worker; 0: none by that. A test counts, so that a slow machine does
+            not kill a worker that has not begun yet.
+        page_within_s: how long a customer waits for the page of their deal.
+        patience_s: seconds without progress after which only time can help.
         rates: what goes wrong around us.
         copies: how often each notification is sent without being asked, before any chance and any retry.
         seed: of the dice.
@@ -43,6 +47,9 @@ class Plan:
     workers: int
     buyers: int = 16
     kill_every_s: float = 5.0
+    kill_every_deliveries: int = 0
+    page_within_s: float = 20.0
+    patience_s: int = 12
     rates: Rates = STORM
     copies: int = 3
     seed: int = 1

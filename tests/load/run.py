@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import subprocess
@@ -36,7 +37,6 @@ AHEAD_S = (
     20_000,
     40_000,
 )  # every lease and pause is over in one of these lives; a session lives longer
-LOOKS_MAX = 12  # seconds without progress after which only time can help: a process needs some to start
 LATE_S = 4.0
 
 Say = Callable[[str], None]
@@ -105,7 +105,14 @@ async def _storm_and_calm(
 ) -> Outcome:
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=fleet.url, timeout=15, limits=limits, trust_env=False) as http:
-        traffic = Traffic(around, http, bot, random.Random(plan.seed), users=max(20, plan.deliveries // 20))
+        traffic = Traffic(
+            around,
+            http,
+            bot,
+            random.Random(plan.seed),
+            users=max(20, plan.deliveries // 20),
+            page_within_s=plan.page_within_s,
+        )
         for role, number in (("serve", plan.services), ("worker", plan.workers)):
             for _ in range(number):
                 fleet.start(role)
@@ -130,6 +137,12 @@ async def _storm(plan: Plan, fleet: Fleet, traffic: Traffic, engine: TrioEngine,
         fleet.kill(dice.choice(fleet.of("worker")))
         fleet.start("worker")
 
+    async def kill_by_deliveries() -> None:
+        for killed in itertools.count(1):
+            while traffic.deliveries() < killed * plan.kill_every_deliveries:
+                await trio.sleep(0.02)
+            kill()
+
     async def tell() -> None:
         open_now = await judge.open_work(engine, traffic.around)
         rate = traffic.deliveries() / (trio.current_time() - began)
@@ -141,6 +154,8 @@ async def _storm(plan: Plan, fleet: Fleet, traffic: Traffic, engine: TrioEngine,
     async with trio.open_nursery() as nursery:
         if plan.kill_every_s:
             nursery.start_soon(every, plan.kill_every_s, kill)
+        if plan.kill_every_deliveries:
+            nursery.start_soon(kill_by_deliveries)
         nursery.start_soon(every, 5.0, tell)
         await traffic.flow(until=plan.deliveries, buyers=plan.buyers)
         nursery.cancel_scope.cancel()
@@ -152,6 +167,7 @@ async def _calm(plan: Plan, fleet: Fleet, around: StandIns, engine: TrioEngine, 
     began = trio.current_time()
     around.chances.rates = Rates()
     await trio.sleep(LATE_S)  # what was late is on its way
+    await fleet.until_working()
     await _finished(plan, engine, around, say)
     await fleet.stop("worker")
     for ahead_s in AHEAD_S:
@@ -159,6 +175,7 @@ async def _calm(plan: Plan, fleet: Fleet, around: StandIns, engine: TrioEngine, 
         say(f"{plan.engine}: the clocks go {ahead_s} s ahead; open: {_listed(left)}")
         for _ in range(plan.workers):
             fleet.start("worker", ahead_s=ahead_s)
+        await fleet.until_working()
         finished = await _finished(plan, engine, around, say)
         await fleet.stop("worker")
         if finished and not await judge.open_work(engine, around):
@@ -169,7 +186,7 @@ async def _calm(plan: Plan, fleet: Fleet, around: StandIns, engine: TrioEngine, 
 async def _finished(plan: Plan, engine: TrioEngine, around: StandIns, say: Say) -> bool:
     """Wait until nothing is open, or nothing becomes less for a while."""
     least, looks, seconds = float("inf"), 0, 0
-    while looks < LOOKS_MAX:
+    while looks < plan.patience_s:
         await trio.sleep(1.0)  # a sweep that has just begun has found nothing yet: so at least two looks
         left = await judge.open_work(engine, around)
         now_open = sum(left.values())
@@ -270,7 +287,6 @@ def _environment(url: str, around: StandIns, plan: Plan) -> dict[str, str]:
         "POOL_SIZE": "6",
         "GRACE_S": "20",
         "WORKER_TASKS": "2" if plan.engine == "sqlite" else "3",
-        "LOG_LEVEL": "WARNING",
         "LEAD_DELAY_S": str(plan.lead_delay_s),
         "ALERTS_CHAT": "-100",
         "CALL_ATTEMPT_S": "2",

@@ -36,7 +36,10 @@ SMALL = Plan(
     services=1,
     workers=1,
     buyers=6,
-    kill_every_s=4.0,
+    kill_every_s=0,
+    kill_every_deliveries=60,
+    page_within_s=5.0,
+    patience_s=4,
     rates=GENTLE,
     lead_delay_s=0,
 )
@@ -49,7 +52,7 @@ def test_a_small_run_ends_with_everything_as_the_stand_ins_know_it(tmp_path: Pat
     assert outcome.wrong == []
     assert outcome.numbers["deliveries"] >= SMALL.deliveries
     assert outcome.numbers["counted"]["payments paid"] > 10
-    assert outcome.numbers["counted"]["grants"] == outcome.numbers["counted"]["payments paid"]
+    assert outcome.numbers["workers_killed"] >= 2
     assert "claims hold" in outcome.numbers["audit"]
 
 

@@ -19,7 +19,6 @@ from scenarios.services.on_loopback import StandIns
 BOT, CRM, ADMIN = "bot-token-of-the-load-run", "crm-token-of-the-load-run", "staff-token-of-the-load-run"
 MONTH, TEN_DAYS = 1, 2
 TRIES_MAX = 12
-PAGE_WITHIN_S = 20.0
 
 
 @dataclass
@@ -32,6 +31,7 @@ class Traffic:
         bot: a service of the bot's own, by which it polls; its database is everybody's.
         dice: who does what.
         users: how many buyers there are.
+        page_within_s: how long a customer waits for the page of their deal.
 
     Attributes:
         did: how often what was done.
@@ -45,6 +45,7 @@ class Traffic:
     bot: Service
     dice: random.Random
     users: int
+    page_within_s: float
     did: Counter[str] = field(default_factory=Counter)
     retried: Counter[int] = field(default_factory=Counter)
     leads: set[str] = field(default_factory=set)
@@ -179,7 +180,7 @@ class Traffic:
     async def _pays_a_page(self, deal_id: int) -> None:
         """As soon as there is one. A delayed payment is complete first and paid afterwards."""
         sessions = self.around.stripe.sessions
-        with trio.move_on_after(PAGE_WITHIN_S):
+        with trio.move_on_after(self.page_within_s):
             while not (found := [one for one in sessions.all.values() if _is_open_page_of(one, deal_id)]):
                 await trio.sleep(0.25)
             if self.dice.random() < 0.8:

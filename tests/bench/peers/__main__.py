@@ -22,7 +22,8 @@ from typing import Any
 from tests.bench.peers.programs import PROGRAMS, SQL_PROGRAMS, Program, SqlProgram
 from tests.bench.peers.result import Result
 
-TOOLS = ("turnstile", "turnstile exhaustive", "frontrun", "simloom")
+FINDERS = ("turnstile drawn", "turnstile bounded", "frontrun", "simloom")
+PROVERS = ("turnstile exhaustive", "frontrun", "simloom")
 PACKAGES = ("turnstile", "frontrun", "simloom")
 SEEDS = 5  # of a search that draws; the median is told
 NO_DATABASE = "simloom"  # it has no door for a driver's statements: they would be one atomic step
@@ -55,9 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     for program in (*PROGRAMS, *SQL_PROGRAMS):
         expected = "holds" if program.correct else "violated"
         print(f"\n{program.name} ({expected})")
-        for tool in TOOLS:
-            if program.correct and tool == "turnstile":
-                continue  # a sampler proves nothing
+        for tool in PROVERS if program.correct else FINDERS:
             result = _in_a_process(tool, program, given.limit)
             rows.append({"program": program.name, "expected": expected, "tool": tool, **asdict(result)})
             print(_line(tool, result, expected), flush=True)
@@ -98,17 +97,17 @@ def _in_a_process(tool: str, program: Program | SqlProgram, limit_s: float) -> R
 
 def _cell(tool: str, name: str, *, limit_s: float) -> Result:
     """One tool, one program: a search where it is wrong, a proof where it is right."""
-    package, _, exhaustive = tool.partition(" ")
+    package, _, search = tool.partition(" ")
     side: Any = importlib.import_module(f"tests.bench.peers.with_{package}")
     program = next(one for one in (*PROGRAMS, *SQL_PROGRAMS) if one.name == name)
     run = side.on_sqlite if isinstance(program, SqlProgram) else side.in_memory
     gc.collect()
     gc.freeze()
-    prove = program.correct or bool(exhaustive)
+    how: dict[str, Any] = {"search": search} if search else {"prove": program.correct}
     found: list[Result] = []
     began = time.perf_counter()
-    for seed in range(1 if prove else SEEDS):
-        found.append(run(program, prove=prove, limit_s=limit_s, seed=seed))
+    for seed in range(1 if program.correct else SEEDS):
+        found.append(run(program, limit_s=limit_s, seed=seed, **how))
         if found[-1].said != "violated" or time.perf_counter() - began > limit_s / 2:
             break
     middle = sorted(found, key=lambda result: (result.said == "violated", result.executions))[len(found) // 2]

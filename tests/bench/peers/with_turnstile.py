@@ -1,4 +1,4 @@
-"""Runs the programs under this project: the default search to find, the exhaustive one to prove."""
+"""Runs the programs under this project, with the search that is asked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from simulator import Claims, Exploration, Limits, Operator, World, explore
+from simulator import Bounds, Claims, Exploration, Limits, Operator, World, explore
 from simulator.database import Database, NoDatabase
 from simulator.database.sqlite import SqliteDatabase
 from tests.bench.peers.programs import Program, Shared, SqlProgram
@@ -16,7 +16,7 @@ from tests.bench.peers.result import Result, Verdict
 EXECUTIONS_MAX = 20_000
 
 
-def in_memory(program: Program, *, prove: bool, limit_s: float, seed: int = 0) -> Result:
+def in_memory(program: Program, *, search: str, limit_s: float, seed: int = 0) -> Result:
     """Operators of one process over shared memory."""
     del limit_s  # the caller has one
 
@@ -38,10 +38,10 @@ def in_memory(program: Program, *, prove: bool, limit_s: float, seed: int = 0) -
     def ends_right(_world: World) -> str | None:
         return program.wrong(ended.pop())
 
-    return _explored(scenario, ends_right, NoDatabase(), prove=prove, seed=seed)
+    return _explored(scenario, ends_right, NoDatabase(), search=search, seed=seed)
 
 
-def on_sqlite(program: SqlProgram, *, prove: bool, limit_s: float, seed: int = 0) -> Result:
+def on_sqlite(program: SqlProgram, *, search: str, limit_s: float, seed: int = 0) -> Result:
     """Operators with a connection each."""
     del limit_s
 
@@ -64,21 +64,27 @@ def on_sqlite(program: SqlProgram, *, prove: bool, limit_s: float, seed: int = 0
         rows = world.database.rows(program.wrong)
         return str(dict(rows[0])) if rows else None
 
-    return _explored(scenario, ends_right, SqliteDatabase(program.schema), prove=prove, seed=seed)
+    return _explored(scenario, ends_right, SqliteDatabase(program.schema), search=search, seed=seed)
 
 
 def _explored(
-    scenario: Any, claim: Callable[[World], str | None], database: Database, *, prove: bool, seed: int
+    scenario: Any, claim: Callable[[World], str | None], database: Database, *, search: str, seed: int
 ) -> Result:
     found = explore(
         scenario,
         claims=Claims((), (claim,), ()),
         database=database,
-        scheduler="exhaustive" if prove else "drawn",
+        scheduler=search,
         limits=Limits(EXECUTIONS_MAX, seed=seed),
+        # The peers have no busy timeout that may pass while a COMMIT is in flight.
+        bounds=Bounds(early_timers_max=0),
         shrinking=False,
     )
-    return Result(_said(found), found.executions, found.seconds, "" if found.exhaustive else "sampled")
+    return Result(_said(found), found.executions, found.seconds, _note(found, search))
+
+
+def _note(found: Exploration, search: str) -> str:
+    return search if found.failure is not None else found.scope
 
 
 def _said(found: Exploration) -> Verdict:
