@@ -66,16 +66,24 @@ class Remote:
                 self.told.append(text)
             return self.bot_works
 
-        return await self._world.call("telegram sendMessage", deliver)
+        return await self._world.call("telegram sendMessage", deliver, touches="telegram")
 
     async def is_paid(self, payment_id: str, /) -> bool:
         """The payment provider's record."""
-        return await self._world.call(f"provider look-up {payment_id}", lambda: True)
+        return await self._world.call(
+            f"provider look-up {payment_id}", lambda: True, touches=f"payment {payment_id}", changes=False
+        )
 
     async def create_key(self, server_id: int, user_id: int, /) -> str:
         """A V2Ray server makes a key."""
-        return await self._world.call(f"server {server_id} create key", lambda: f"key-{user_id}-{server_id}")
+        return await self._world.call(
+            f"server {server_id} create key",
+            lambda: f"key-{user_id}-{server_id}",
+            touches=f"server {server_id}",
+        )
 
     async def reset_traffic(self, server_id: int, _key: str, /) -> bool:
         """A V2Ray server forgets what was used."""
-        return await self._world.call(f"server {server_id} reset traffic", lambda: True)
+        return await self._world.call(
+            f"server {server_id} reset traffic", lambda: True, touches=f"server {server_id}"
+        )

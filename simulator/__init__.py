@@ -12,6 +12,7 @@ from simulator.oracles import restarted
 from simulator.process import Process
 from simulator.schedule import Schedule, load_schedule
 from simulator.schedulers.base import Limits
+from simulator.serial import serializable
 from simulator.simulate import Specification, simulate, specification_of
 from simulator.world import World
 
@@ -36,6 +37,7 @@ __all__ = [
     "load_schedule",
     "replay",
     "restarted",
+    "serializable",
     "simulate",
     "specification_of",
 ]

@@ -23,6 +23,7 @@ class RealTime:
     """The real clocks, held where freezegun does not look (it replaces attributes of modules, not of classes)."""
 
     perf_counter = staticmethod(time.perf_counter)
+    time = staticmethod(time.time)
 
 
 class Clock:

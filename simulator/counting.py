@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from simulator.errors import Nondeterminism
+from simulator.leaks import first_difference, kept_from_the_first
 from simulator.report.text import counted
 from simulator.schedulers.base import Lane, Options, Scheduler
 from simulator.schedulers.replay import Replay
-from simulator.trace import first_difference
 
 if TYPE_CHECKING:
     from simulator.execution import Outcome, Simulation
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int], None]
 Keep = Callable[["Schedule"], None]
-_ANY_MOMENT = 1_000_000  # a replay knows its fault's moment; a probe's bound is not for it
+ANY_MOMENT = 1_000_000  # a replay knows its fault's moment; a probe's bound is not for it
 
 
 class Interrupted(KeyboardInterrupt):
@@ -26,12 +26,14 @@ class Interrupted(KeyboardInterrupt):
     Attributes:
         executions: how many there were.
         schedule: of the shortest failure so far; None when there was none.
+        details: what a search for a proof can say so far; a line each.
     """
 
-    def __init__(self, executions: int, schedule: Schedule | None) -> None:
+    def __init__(self, executions: int, schedule: Schedule | None, details: tuple[str, ...] = ()) -> None:
         super().__init__(f"interrupted after {counted(executions, 'execution')}")
         self.executions = executions
         self.schedule = schedule
+        self.details = details
 
 
 class Counter:
@@ -87,9 +89,10 @@ class Counter:
         assert outcome.failure is not None
         return outcome.trace.schedule(test=self._test, database=self._database, violates=outcome.failure.name)
 
-    def interrupted(self) -> Interrupted:
+    def interrupted(self, details: tuple[str, ...] = ()) -> Interrupted:
         """What to say after Ctrl-C."""
-        return Interrupted(self.executions, self.schedule_of(self.best) if self.best is not None else None)
+        schedule = self.schedule_of(self.best) if self.best is not None else None
+        return Interrupted(self.executions, schedule, details)
 
     def idle(self) -> str:
         """Why what held shows nothing; empty when it shows something."""
@@ -122,14 +125,15 @@ class Counter:
             first.trace, second.trace
         )
         if difference:
-            raise Nondeterminism(difference)
+            kept = kept_from_the_first(outcome.trace, first.trace, second.trace)
+            raise Nondeterminism(difference + kept)
 
 
 def replay_in(simulation: Simulation, schedule: Schedule) -> tuple[Outcome, str]:
     """Runs one schedule with every detail recorded; returns what came of it and where it drifted, if it did."""
     scheduler = Replay(schedule, lambda: simulation.conductor.trace)
     known = simulation.moments, simulation.moments_otherwise
-    simulation.moments, simulation.moments_otherwise = {}, _ANY_MOMENT
+    simulation.moments, simulation.moments_otherwise = {}, ANY_MOMENT
     try:
         outcome = simulation.execute(scheduler, detailed=True)
         return outcome, scheduler.end()

@@ -82,13 +82,16 @@ class Outcome:
     asked: int
 
     @property
-    def cost(self) -> tuple[int, int, int, int]:
-        """Smaller is a shorter story: faults, plain data, preemptions, steps."""
+    def cost(self) -> tuple[int, ...]:
+        """Smaller is a shorter story: faults, plain data, preemptions, who takes part, steps, and how late switches are."""
+        steps = self.trace.steps
         return (
             self.faults,
             sum(value for _, value in self.trace.choices),
             self.preemptions,
-            len(self.trace.steps),
+            len({lane for lane, _, _ in steps}),
+            len(steps),
+            sum(self.trace.switches),
         )
 
     def without_failure(self) -> Outcome:
@@ -119,6 +122,9 @@ class Simulation:
         bounds: how far an execution may go.
         moments: for each process, how late a fault may strike; set from a probe, then fixed.
         moments_otherwise: the same for a process that the probe did not see.
+        effects: whether each step's effects are recorded, where the database can tell them.
+        every_checkpoint: whether unannounced checkpoints are choices like points (`Conductor.every_checkpoint`).
+        drew_chance: with ``effects``: whether anybody ever drew from the module ``random``.
     """
 
     scenario: Scenario
@@ -127,6 +133,9 @@ class Simulation:
     bounds: Bounds = field(default_factory=Bounds)
     moments: dict[str, int] = field(default_factory=dict)
     moments_otherwise: int = 40
+    effects: bool = False
+    every_checkpoint: bool = False
+    drew_chance: bool = False
 
     def __enter__(self) -> Simulation:
         _freeze_garbage()
@@ -136,6 +145,7 @@ class Simulation:
             undo.callback(self._loop.close)
             self.conductor = Conductor(self._loop, self.clock)
             self._fences = Fences(self._who_moves, self._escaped)
+            self.database.recording = self.effects
             self.database.open(self.conductor, self.clock)
             undo.callback(self.database.close)
             undo.callback(self.clock.thaw)
@@ -161,9 +171,10 @@ class Simulation:
         self._fences.begin()
         self.database.reset()
         bounds = self.bounds
+        conductor.every_checkpoint = self.every_checkpoint
         conductor.begin(
             scheduler,
-            Trace(detailed=detailed),
+            Trace(detailed=detailed, recording=self.effects, every_checkpoint=self.every_checkpoint),
             steps_max=bounds.steps_max,
             early_timers_max=bounds.early_timers_max,
             latency_bound_s=bounds.latency_bound_s,
@@ -176,6 +187,8 @@ class Simulation:
             self._loop.run(self._run, conductor)
         finally:
             conductor.current = None
+            if self.effects:
+                self.drew_chance = self.drew_chance or self._fences.drew()
             self._fences.end()
         if conductor.error is not None:
             raise conductor.error

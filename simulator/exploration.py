@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 from simulator.clock import RealTime
-from simulator.counting import Counter, Interrupted, Keep, Progress, replay_in
+from simulator.counting import ANY_MOMENT, Counter, Interrupted, Keep, Progress, replay_in
+from simulator.coverage import Coverage
 from simulator.errors import Nondeterminism, SimulatorError
 from simulator.execution import Bounds, Claims, Outcome, Scenario, Simulation
 from simulator.oracles import Failure, name_of
+from simulator.report.conflicts import conflicts
 from simulator.schedule import Schedule
-from simulator.schedulers import search_named
-from simulator.schedulers.base import Limits
+from simulator.schedulers import EXHAUSTIVE, search_named
+from simulator.schedulers.base import Execute, Limits
+from simulator.schedulers.exhaustive import ExhaustiveSearch, Frontier
 from simulator.schedulers.replay import Wish
+from simulator.serial import Judge, judged, learn_serial_orders
 from simulator.shrink import Shrunk, shrink
 
 if TYPE_CHECKING:
     from simulator.database import Database
+
+_CONFLICTS_MAX = 1_000
+Verdict = Literal["holds", "violated", "inconclusive"]
 
 __all__ = ["Exploration", "Interrupted", "explore", "replay", "replay_in"]
 
@@ -41,6 +50,9 @@ class Exploration:
         seconds: real time.
         start: the wall time, in UTC, at which the shown execution begins; None when nothing failed.
         idle: why what held shows nothing: nobody moved, or nobody could come between anybody; empty otherwise.
+        inconclusive: why a search for a proof has none, and what would settle it; empty for every other.
+        details: what a proof, or as much as there is of one, rests on; a line each.
+        coverage: what the executions have seen of the interleavings; None when nobody asked.
     """
 
     failure: Failure | None
@@ -56,6 +68,16 @@ class Exploration:
     start: datetime | None = None
     scope: str = ""
     idle: str = ""
+    inconclusive: str = ""
+    details: tuple[str, ...] = ()
+    coverage: Coverage | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is known now. *Holds* is as much as ``claim`` says, which for most searches is less than a proof."""
+        if self.failure is not None:
+            return "violated"
+        return "inconclusive" if self.inconclusive else "holds"
 
 
 def explore(
@@ -71,6 +93,8 @@ def explore(
     progress: Progress = lambda _count: None,
     keep: Keep = lambda _schedule: None,
     check_determinism: bool = False,
+    coverage: bool = False,
+    frontier: Frontier | None = None,
 ) -> Exploration:
     """Looks for an execution that violates a claim, and shrinks it.
 
@@ -87,6 +111,8 @@ def explore(
         keep: called with the schedule of a failure as soon as it is known, before it is shrunk, and of an execution
             that ended with an error: whatever ends the run, it can be replayed.
         check_determinism: run every schedule twice more, with every detail, and compare.
+        coverage: whether it is recorded what the executions have seen (``portfolio`` does so anyway).
+        frontier: from where an exhaustive search goes on, and where it leaves what is left when it is broken off.
 
     Raises:
         Interrupted: Ctrl-C; it says how far it came.
@@ -95,25 +121,67 @@ def explore(
     """
     search_named(scheduler, length=2)  # an unknown name is told before any work is done
     began = RealTime.perf_counter()
-    with Simulation(scenario, claims, database, bounds or Bounds()) as simulation:
+    claims, judges = judged(claims)
+    simulation = Simulation(scenario, claims, database, bounds or Bounds())
+    simulation.effects = simulation.every_checkpoint = scheduler == EXHAUSTIVE
+    with simulation:
         counter = Counter(simulation, test, progress, keep, check_determinism=check_determinism)
         try:
-            return _explored(counter, scheduler, limits, began, shrinking=shrinking)
+            return _explored(
+                counter,
+                judges,
+                scheduler,
+                limits,
+                began,
+                shrinking=shrinking,
+                covering=coverage,
+                frontier=frontier,
+            )
+        except Interrupted:
+            raise
         except KeyboardInterrupt:
             raise counter.interrupted() from None
 
 
 def _explored(
-    counter: Counter, scheduler: str, limits: Limits, began: float, *, shrinking: bool
+    counter: Counter,
+    judges: Sequence[Judge],
+    scheduler: str,
+    limits: Limits,
+    began: float,
+    *,
+    shrinking: bool,
+    covering: bool,
+    frontier: Frontier | None,
 ) -> Exploration:
     simulation = counter.simulation
     probe = counter.execute(Wish({}, []))
     if probe.failure is not None:
         return _failed(counter, probe, "1 execution, the dullest of all", began, shrinking=shrinking)
-    simulation.moments = {name: 2 * steps for name, steps in probe.steps_of.items()}
-    searched = search_named(scheduler, length=probe.asked).run(counter.execute, limits)
+    wrong = learn_serial_orders(counter.execute, judges)
+    if wrong is not None:
+        return _failed(counter, wrong, "a serial order of the actors", began, shrinking=shrinking)
+    if scheduler == EXHAUSTIVE:  # it finds out itself how late a fault may strike
+        simulation.moments_otherwise = ANY_MOMENT
+    else:
+        simulation.moments = {name: 2 * steps for name, steps in probe.steps_of.items()}
+    search = search_named(scheduler, length=probe.asked, simulation=simulation)
+    # One that steers by coverage has its own account.
+    coverage: Coverage | None = getattr(search, "coverage", None)
+    execute: Execute = counter.execute
+    if covering and coverage is None:
+        coverage = Coverage()
+        execute = coverage.on(counter.execute)
+    try:
+        if isinstance(search, ExhaustiveSearch) and frontier is not None:
+            searched = search.run_from(frontier, execute, limits)
+        else:
+            searched = search.run(execute, limits)
+    except KeyboardInterrupt:
+        raise counter.interrupted(search.so_far() if isinstance(search, ExhaustiveSearch) else ()) from None
     if searched.failure is not None:
-        return _failed(counter, searched.failure, searched.claim, began, shrinking=shrinking)
+        failed = _failed(counter, searched.failure, searched.claim, began, shrinking=shrinking)
+        return replace(failed, coverage=coverage)
     unreached = [name for name in map(name_of, simulation.claims.sometimes) if name not in counter.reached]
     return Exploration(
         failure=None,
@@ -128,12 +196,17 @@ def _explored(
         unreached=tuple(unreached),
         seconds=RealTime.perf_counter() - began,
         idle=counter.idle(),
+        inconclusive=searched.inconclusive,
+        details=(*searched.details, *(judge.details for judge in judges)),
+        coverage=coverage,
     )
 
 
 def _failed(counter: Counter, outcome: Outcome, claim: str, began: float, *, shrinking: bool) -> Exploration:
     simulation = counter.simulation
-    shrunk = shrink(counter.execute, outcome) if shrinking else Shrunk(outcome, 0, "")
+    shrunk = Shrunk(outcome, 0, "")
+    if shrinking:
+        shrunk = shrink(counter.execute, outcome, contested=partial(_contested, simulation))
     failure = shrunk.outcome.failure
     assert failure is not None
     schedule = counter.schedule_of(shrunk.outcome)
@@ -158,6 +231,16 @@ def _failed(counter: Counter, outcome: Outcome, claim: str, began: float, *, shr
     )
 
 
+def _contested(simulation: Simulation, outcome: Outcome) -> frozenset[str]:
+    """The tables of an execution's conflicts, read, changed or acted on: it is run once more, with every detail."""
+    detailed, _ = replay_in(simulation, outcome.trace.schedule())
+    found = conflicts(detailed.trace, most=_CONFLICTS_MAX)
+    acts = (act for conflict in found for act in conflict.acts)
+    return frozenset(
+        (*(conflict.table for conflict in found), *(t for act in acts for t in act.access.writes))
+    )
+
+
 def replay(
     scenario: Scenario,
     schedule: Schedule,
@@ -177,7 +260,11 @@ def replay(
             f"give --database={schedule.database}"
         )
     began = RealTime.perf_counter()
-    with Simulation(scenario, claims, database, bounds or Bounds()) as simulation:
+    claims, judges = judged(claims)
+    simulation = Simulation(scenario, claims, database, bounds or Bounds())
+    simulation.every_checkpoint = schedule.checkpoints == "all"
+    with simulation:
+        learn_serial_orders(simulation.execute, judges)
         outcome, drift = replay_in(simulation, schedule)
         start = simulation.clock.start
     result = Exploration(

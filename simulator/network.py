@@ -93,7 +93,7 @@ class Network:
             count = self._injected[fault.name] = self._injected.get(fault.name, 0) + 1
             moments = self._world._moments_of(service.counted_as)
             name = fault.name if count == 1 else f"{fault.name}~{count}"
-            moment = self._world._chosen("fault", name, moments + 1)
+            moment = self._world._chosen("fault", name, moments + 1, of=service.counted_as)
             if moment:
                 service.planned.append((moment, fault))
 
@@ -150,6 +150,7 @@ class Network:
         call = f"{request.method} {service.name} {request.path}"
         with limit(connect_s) as connecting:
             await self._conductor.point("call", call)
+            self._touch(service)
             fault = self._strike(service, call)
             if isinstance(fault, LostRequest):
                 await trio.sleep(_SYSTEM_GIVES_UP_S)
@@ -186,6 +187,7 @@ class Network:
         while not work.go_on():
             try:
                 await self._conductor.point("call", f"{service.name} works on {call}")
+                self._touch(service)
             except BaseException:  # cancelled or killed, which is nothing to the service
                 if not self._conductor.killed:
                     self._world.act_at(self._world.clock.now_s + self._works_on_s, work.finish)
@@ -200,6 +202,10 @@ class Network:
         self._world.act_at(self._world.clock.now_s + seconds, work.finish)
         await work.done.wait()
         return work.response()
+
+    def _touch(self, service: Service) -> None:
+        if self._conductor.trace.recording:
+            self._conductor.trace.collect().share(service.name)
 
     def _strike(self, service: Service, call: str) -> NetworkFault | None:
         fault = service.next_fault()

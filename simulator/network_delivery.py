@@ -92,6 +92,8 @@ async def deliver(
     """
     delivery = Delivery(world, process, request, application, tolerates)
     what = f"{request.method} {request.path}"
+    if world.conductor.trace.recording:
+        world.conductor.trace.collect().add(reads=[("life", process.name)])
     if not process._up:
         raise UnreachableError(f"{process.name} is down: {what} was refused")
     process._spawn(name, delivery.handle, (), numbered=True, on_killed=delivery.ended.set)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from simulator.actors import Actor, Program, checked_name
+from simulator.effects import Resource
 from simulator.errors import ProcessKilled, SimulatorError
 from simulator.incoming import Incoming
 from simulator.oracles import Failure
@@ -98,11 +99,13 @@ class Process:
         self._is_up()
 
     def _is_up(self) -> None:
+        self._touch(("life", self.name))
         self._up = True
         self._incoming.start()
 
     def kill(self) -> None:
         """SIGKILL: connections are rolled back and dropped now; memory and timers are gone."""
+        self._touch(("life", self.name))
         self.alive = self._up = False
         self.app = None
         self._conductor.trace.note(f"{self.name} dies: its open transactions are rolled back")
@@ -117,7 +120,12 @@ class Process:
 
     def interrupt(self) -> None:
         """SIGINT."""
+        self._touch(("life", self.name))
         self.stopping.set()
+
+    def _touch(self, *resources: Resource) -> None:
+        if self._conductor.trace.recording:
+            self._conductor.trace.collect().add(writes=resources)
 
     # Lanes -------------------------------------------------------------------------------------------------
 
@@ -136,6 +144,7 @@ class Process:
     ) -> None:
         """Starts a lane; ``on_killed`` is called, outside of the process, when the process is killed under it."""
         lane = self._conductor.new_lane(name, self.name, numbered=numbered)
+        self._touch(("label", name))
         self._conductor.trace.processes[lane.label] = self.name
         life = self._lives[lane] = _Life(on_killed)
         context = contextvars.copy_context()

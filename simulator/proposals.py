@@ -29,6 +29,8 @@ def proposals(outcome: Outcome) -> Iterator[Proposal]:
                 yield {**choices, name: simpler}, runs
     for shorter in _without_much(runs):
         yield choices, shorter
+    for lane in dict.fromkeys(lane for lane, _ in runs):  # it moves when all is over, if it does
+        yield choices, [run for run in runs if run[0] != lane]
     for joined in _joined(runs):
         yield choices, joined
     for at in range(len(runs)):
@@ -36,6 +38,9 @@ def proposals(outcome: Outcome) -> Iterator[Proposal]:
     for at, (lane, count) in enumerate(runs):
         if count > 1:
             yield choices, [*runs[:at], (lane, count // 2), *runs[at + 1 :]]
+    for at, (lane, count) in enumerate(runs):
+        if count > 2:  # the switch after it comes a step earlier
+            yield choices, [*runs[:at], (lane, count - 1), *runs[at + 1 :]]
 
 
 def runs_of(outcome: Outcome) -> Runs:

@@ -10,7 +10,7 @@ import pytest
 
 from simulator.errors import SimulatorError
 from simulator.schedule import Schedule, load_schedule
-from simulator.schedulers import is_sampler, search_named
+from simulator.schedulers import EXHAUSTIVE, is_sampler, search_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,14 @@ class Profile:
         sampled: executions of a search that samples, for a test that does not say itself.
         enumerated: executions of a search that looks at every schedule: a bound of it is worth something only as a
             whole, so it gets more.
+        exhausted: executions of a search for a proof, which is worth nothing before its end.
         factor: how many times as many as a test says itself.
         scheduler: the search.
     """
 
     sampled: int
     enumerated: int
+    exhausted: int
     factor: int
     scheduler: str
 
@@ -40,12 +42,16 @@ class Profile:
         """
         if said is not None and scheduler == said_with:
             return said * self.factor
+        if scheduler == EXHAUSTIVE:
+            return self.exhausted
         return self.sampled if is_sampler(scheduler) else self.enumerated
 
 
 PROFILES = {
-    "merge": Profile(sampled=100, enumerated=1_000, factor=1, scheduler="drawn"),
-    "nightly": Profile(sampled=2_000, enumerated=50_000, factor=20, scheduler="drawn"),
+    "merge": Profile(sampled=100, enumerated=1_000, exhausted=20_000, factor=1, scheduler="drawn"),
+    "nightly": Profile(
+        sampled=2_000, enumerated=50_000, exhausted=1_000_000, factor=20, scheduler="portfolio"
+    ),
 }
 
 
@@ -64,6 +70,10 @@ class Options:
     database_url: str | None
     database_folder: Path | None
     check_determinism: bool
+    interleavings: bool = False
+    faults_max: int | None = None
+    validate_footprints: bool = False
+    resume: bool = False
 
 
 OPTIONS = pytest.StashKey[Options]()
@@ -81,8 +91,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--scheduler",
         metavar="NAME",
-        help="drawn (by Hypothesis; the default), seeded (random walks), or bounded (every schedule with 0, 1, 2 ... "
-        "deviations: preemptions, early timers and faults)",
+        help="drawn (by Hypothesis; the default), seeded (random walks), pct, surw, pos (samplers), "
+        "portfolio (all of these by what pays; the default of nightly), bounded (every schedule with 0, 1, 2 ... "
+        "deviations: preemptions, early timers and faults), or exhaustive (all interleavings up to equivalence, on SQLite)",
     )
     group.addoption("--seed", type=int, default=0, metavar="N", help="where chance begins (default: 0)")
     group.addoption(
@@ -118,6 +129,29 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         help="run each schedule twice more and report the first difference",
     )
+    group.addoption(
+        "--faults-max",
+        type=int,
+        metavar="N",
+        help="with --scheduler=exhaustive: at most so many faults in one execution (default: all that are injected)",
+    )
+    group.addoption(
+        "--resume",
+        action="store_true",
+        help="with --scheduler=exhaustive: go on where the last run was broken off or used up its executions (what was "
+        "left is saved beside the schedules as NAME.frontier)",
+    )
+    group.addoption(
+        "--validate-footprints",
+        action="store_true",
+        help="with --scheduler=exhaustive: swap steps that it takes for independent, and fail if that makes a difference",
+    )
+    group.addoption(
+        "--interleavings",
+        action="store_true",
+        help="say which conflicting pairs of points were seen in both orders and how much is still new, and save it "
+        "beside the schedules as NAME.interleavings.json (portfolio does so anyway)",
+    )
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -144,6 +178,10 @@ def read_options(config: pytest.Config) -> Options:
         database_url=option("--database-url"),
         database_folder=Path(folder) if folder else None,
         check_determinism=option("--check-determinism"),
+        interleavings=option("--interleavings"),
+        faults_max=option("--faults-max"),
+        validate_footprints=option("--validate-footprints"),
+        resume=option("--resume"),
     )
 
 

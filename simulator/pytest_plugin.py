@@ -16,6 +16,7 @@ from simulator.simulate import MARK
 
 SUMMARY = "turnstile"  # the key of a user property: xdist carries those from its workers
 DETAIL = "turnstile-report"
+PROOF = "turnstile-proof"
 NOTICES = pytest.StashKey[
     list[str]
 ]()  # what a test has to say that has no report, because it was interrupted
@@ -89,6 +90,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for detail in _said(terminalreporter, DETAIL):
         terminalreporter.write_sep("=", "replayed")
         terminalreporter.write_line(detail)
+    for proof in _said(terminalreporter, PROOF):
+        first, *more = proof.splitlines()
+        terminalreporter.write_sep("=", "explored exhaustively")
+        terminalreporter.write_line("\n  ".join([first, *more]))
     lines = [Line.from_text(text) for text in _said(terminalreporter, SUMMARY)]
     notices = config.stash[NOTICES]
     if lines or notices:

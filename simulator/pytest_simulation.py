@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,11 @@ from simulator.errors import SimulatorError
 from simulator.exploration import Exploration, Interrupted, explore, replay
 from simulator.oracles import name_of
 from simulator.pytest_options import OPTIONS, Options
-from simulator.pytest_plugin import DETAIL, NOTICES, SUMMARY, shown_path
+from simulator.pytest_plugin import DETAIL, NOTICES, PROOF, SUMMARY, shown_path
 from simulator.report import Facts, incident_report, line_of, short_name
 from simulator.runtime.callsite import is_users
 from simulator.schedule import Schedule
+from simulator.schedulers import EXHAUSTIVE
 from simulator.schedulers.base import Limits
 
 if TYPE_CHECKING:
@@ -94,18 +96,31 @@ class _Run:
                 claims=self._specification.claims,
                 database=database_for(self._specification.schema, self._options),
                 scheduler=self._scheduler,
-                limits=Limits(self._executions, seed=self._options.seed),
+                limits=Limits(
+                    self._executions,
+                    seed=self._options.seed,
+                    faults_max=self._options.faults_max,
+                    validate=self._options.validate_footprints,
+                ),
                 bounds=self._specification.bounds,
                 test=self._test,
                 keep=self._save,
                 check_determinism=self._options.check_determinism,
+                coverage=self._options.interleavings,
+                frontier=_SavedFrontier(
+                    self._path.with_suffix(".frontier"), self._tell, resume=self._options.resume
+                ),
             )
         except Interrupted as interrupted:
             self._interrupted(interrupted)
             raise
         if result.schedule is not None:
             self._save(result.schedule)
+        if result.coverage is not None:
+            result.coverage.save(self._path.with_suffix(".interleavings.json"), test=self._test)
         verdict, text = self._judge(result)
+        if verdict == "holds" and result.details and self._scheduler == EXHAUSTIVE:
+            self._say(PROOF, "\n".join([f"{self._name}: {result.claim}", *result.details]))
         self._say(SUMMARY, line_of(verdict, self._name, result).as_text())
         return text
 
@@ -161,6 +176,8 @@ class _Run:
             return "found", ""
         if result.failure is not None:
             return "violated", self._unexpected(result)
+        if result.inconclusive:
+            return "inconclusive", "\n".join([f"inconclusive: {result.inconclusive}", *result.details])
         if specification.finds is not None:
             idle = f"; {result.idle}" if result.idle else ""
             missed = f"{name_of(specification.finds)} was expected to be found violated and was not: {result.claim}{idle}"
@@ -237,10 +254,39 @@ class _Run:
         if interrupted.schedule is not None:
             self._save(interrupted.schedule)
         best = f"; the shortest failure so far: {self._command()}" if self._saved is not None else ""
-        self._request.config.stash[NOTICES].append(f"{self._name}: {interrupted}{best}")
+        notices = self._request.config.stash[NOTICES]
+        notices.append(f"{self._name}: {interrupted}{best}")
+        notices.extend(f"  {line}" for line in interrupted.details)
+
+    def _tell(self, how_far: str) -> None:
+        """To whoever waits; workers of pytest-xdist have no terminal."""
+        reporter = self._request.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and reporter.isatty:
+            reporter.rewrite(f"{self._name}: {how_far}", erase=True)
 
     def _say(self, key: str, text: str) -> None:
         self._request.node.user_properties.append((key, text))
+
+
+class _SavedFrontier:
+    """A file beside the schedules."""
+
+    def __init__(self, path: Path, tell: Callable[[str], None], *, resume: bool) -> None:
+        self._path = path
+        self.hear = tell
+        self._resume = resume
+
+    def load(self) -> str:
+        """What the last run left, if this one is to go on from there."""
+        return self._path.read_text(encoding="utf-8") if self._resume and self._path.is_file() else ""
+
+    def save(self, text: str) -> None:
+        """Keeps it, or takes away what is out of date."""
+        if text:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(text, encoding="utf-8")
+        else:
+            self._path.unlink(missing_ok=True)
 
 
 def _users_frames(trace: TracebackType | None) -> TracebackType | None:

@@ -15,7 +15,8 @@ from simulator.errors import ScheduleError
 
 FORMAT = "turnstile schedule 1"
 FAULT = "fault"  # the lane that is nobody's: what goes wrong on purpose
-_HEADER = ("test", "database", "violates")
+CLOCK = "clock"  # another one: a timer that fires early
+_HEADER = ("test", "database", "violates", "checkpoints")
 _ESCAPES = {
     "\\": "\\\\",
     "\n": "\\n",
@@ -57,6 +58,7 @@ class Schedule:
         test: which test it belongs to; empty when it was explored from code.
         database: the engine it was found on.
         violates: the name of the invariant that failed; empty when all held.
+        checkpoints: ``all`` when unannounced checkpoints were choices like points, as an exhaustive search has it.
     """
 
     choices: tuple[tuple[str, int], ...]
@@ -64,6 +66,7 @@ class Schedule:
     test: str = ""
     database: str = ""
     violates: str = ""
+    checkpoints: str = ""
 
     def text(self) -> str:
         """The saved form."""

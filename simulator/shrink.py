@@ -1,6 +1,8 @@
-"""Makes a failure's story short: fewest faults, then the plainest data, then fewest preemptions, then fewest steps.
+"""Makes a failure's story short: fewest faults, plainest data, fewest preemptions, actors and steps, earliest switches.
 
-It works on the recorded schedule, whoever found it, and accepts only the same violation (the claim's name and kind).
+It works on the recorded schedule, whoever found it, and accepts only the same violation: the same claim, in the same way,
+with a conflict over a table that was fought over before. A story without any fault or preemption is always accepted, since
+what needs no race never was one.
 Three ways down take turns until none of them leads on:
 
 * *Jumps*: plans of one or two preemptions, without faults. A long story rarely shrinks step by step to a short one.
@@ -11,6 +13,7 @@ Three ways down take turns until none of them leads on:
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +29,7 @@ from simulator.schedulers.replay import Wish
 if TYPE_CHECKING:
     from simulator.execution import Outcome
 
+Contested = Callable[["Outcome"], frozenset[str]]
 _CHANGES_MAX = 2
 # A plan of one change hits the window of #224 about once in ten; a miss costs an execution, a hit saves a hundred.
 _JUMPS_FIRST, _JUMPS_AGAIN = 40, 300
@@ -51,6 +55,7 @@ def shrink(
     execute: Execute,
     outcome: Outcome,
     *,
+    contested: Contested | None = None,
     executions_max: int = 1_000,
     proof_executions_max: int = 1_500,
     seconds: float = 20.0,
@@ -60,11 +65,14 @@ def shrink(
     Args:
         execute: runs a scheduler's execution.
         outcome: the failure; it must be one.
+        contested: says which tables an execution's lanes fight over; it is asked about what would be taken. Without it,
+            the claim alone makes a violation the same.
         executions_max: jumps and steps before the story is left as it is.
         proof_executions_max: tries for each bounded search.
         seconds: real time for all of it.
     """
-    shrinker = Shrinker(execute, outcome, executions_max, RealTime.perf_counter() + seconds)
+    until = RealTime.perf_counter() + seconds
+    shrinker = Shrinker(execute, outcome, executions_max, until, contested)
     shrinker.jump(_JUMPS_FIRST)
     shrinker.step_down()
     if shrinker.jump(_JUMPS_AGAIN):
@@ -81,15 +89,25 @@ class Shrinker:
         executions: how many were tried.
     """
 
-    def __init__(self, execute: Execute, outcome: Outcome, executions_max: int, until: float) -> None:
+    def __init__(
+        self,
+        execute: Execute,
+        outcome: Outcome,
+        executions_max: int,
+        until: float,
+        contested: Contested | None = None,
+    ) -> None:
         assert outcome.failure is not None
         self._execute = execute
         self._limit = executions_max
         self._until = until
         self.best = outcome
         self.executions = 0
+        self._contested = contested
+        self._tables = contested(outcome) if contested is not None else frozenset()
         self._tried: set[tuple[object, ...]] = set()
         self._plain = True  # whether the last search met only the plainest data
+        self._others = False  # whether it passed by violations of the claim that are not this one
 
     def jump(self, tries: int) -> bool:
         """Tries plans that are shorter than the best, whatever it looks like; returns whether one fails as well."""
@@ -123,25 +141,28 @@ class Shrinker:
             self.step_down()
         for _ in range(_ROUNDS_MAX):
             if self.best.faults + self.best.preemptions == 0:
-                return "it needs no switch and no fault"
+                return "minimal: it needs no switch and no fault"
             search = BoundedSearch()
             if self._search(search, executions_max, faults=False):
                 self.step_down()
                 if search.completed < self.best.preemptions - 1:
                     continue  # steps down led somewhere else, of which that search knows nothing
-            return _in_words(self.best, search, plain=self._plain)
+            return _in_words(self.best, search, plain=self._plain, others=self._others)
         return ""
 
     def _search(self, search: BoundedSearch, executions_max: int, *, faults: bool) -> bool:
         """Takes what a bounded search finds, if it is better; with faults: the best's own, and fewer preemptions."""
         choices = dict(self.best.trace.choices)
-        self._plain = True
+        self._plain, self._others = True, False
 
         def same_or_nothing(scheduler: Scheduler) -> Outcome:
             fixed = Fixed(choices, scheduler, faults=faults)
             outcome = self._execute(fixed)
             self._plain = self._plain and fixed.plain
-            return outcome if self._is_same(outcome) else outcome.without_failure()
+            if self._is_better_story(outcome):
+                return outcome
+            self._others = self._others or self._is_like(outcome)
+            return outcome.without_failure()
 
         needs_fewer = faults or not self.best.faults
         limits = Limits(
@@ -153,7 +174,7 @@ class Shrinker:
             return False
         searched = search.run(same_or_nothing, limits)
         self.executions += search.executions
-        if searched.failure is None or searched.failure.cost >= self.best.cost:
+        if searched.failure is None:
             return False
         self.best = searched.failure
         return True
@@ -169,13 +190,23 @@ class Shrinker:
     def _try(self, scheduler: Scheduler) -> bool:
         self.executions += 1
         outcome = self._execute(scheduler)
-        if not self._is_same(outcome) or outcome.cost >= self.best.cost:
+        if not self._is_better_story(outcome):
             return False
         self.best = outcome
         return True
 
-    def _is_same(self, outcome: Outcome) -> bool:
+    def _is_better_story(self, outcome: Outcome) -> bool:
+        """Whether it is the same violation, and shorter."""
+        shorter = self._is_like(outcome) and outcome.cost < self.best.cost
+        return shorter and self._has_same_conflict(outcome)
+
+    def _is_like(self, outcome: Outcome) -> bool:
         return outcome.failure is not None and outcome.failure.is_like(self.best.failure)
+
+    def _has_same_conflict(self, outcome: Outcome) -> bool:
+        if self._contested is None or not self._tables or not outcome.faults + outcome.preemptions:
+            return True
+        return not self._tables.isdisjoint(self._contested(outcome))
 
     def _is_over(self) -> bool:
         return self.executions >= self._limit or RealTime.perf_counter() > self._until
@@ -187,20 +218,23 @@ def _plan(chance: float, changes: frozenset[int], count: int) -> Plan:
     return Plan((*order, count), changes)
 
 
-def _in_words(best: Outcome, search: BoundedSearch, *, plain: bool) -> str:
+def _in_words(best: Outcome, search: BoundedSearch, *, plain: bool, others: bool) -> str:
     """What the last search below settled. It looked at schedules without a fault, and at no other data."""
     if search.completed < 0:
         return ""
-    count = f"{search.executed_when_completed:,}"
-    data = "" if plain else " with this data"
-    fewer = best.preemptions - 1
+    what = f"none of the {search.executed_when_completed:,} schedules{'' if plain else ' with this data'}"
+    violates = "violates it in this way" if others else "violates it"
     if best.faults:
         bound = "" if search.exhausted else f" and with {_switches(search.completed)}"
-        return f"none of the {count} schedules{data} without a fault{bound} violates it"
-    if search.completed >= fewer:
-        return f"none of the {count} schedules{data} with fewer switches violates it, and it needs no fault"
+        below = f"{what} without a fault{bound} {violates}"
+        # Other moments of a fault were not looked at one by one, so where switches are needed too there may be fewer.
+        complete = plain and search.exhausted and (best.faults, best.preemptions) == (1, 0)
+        return f"minimal: {below}" if complete else below
+    if search.completed >= best.preemptions - 1:
+        below = f"{what} with fewer switches {violates}, and it needs no fault"
+        return f"minimal: {below}" if plain else below
     return (
-        f"none of the {count} schedules{data} with {_switches(search.completed)} violates it; "
+        f"{what} with {_switches(search.completed)} {violates}; "
         f"between that and {best.preemptions} it was not settled"
     )
 

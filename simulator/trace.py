@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from simulator.effects import NOTHING, Collected, Effects
 from simulator.schedule import Schedule, Step
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Trace:
         notes: what a scenario, a stand-in or an actor had to say in a step.
         switches: the indices of the steps that were preemptions.
         violated_at: the number of steps after which a claim was found violated.
+        recording: whether doors should say what each step read and wrote (`simulator.effects`).
+        every_checkpoint: whether all that could move took part in every choice (`Conductor.every_checkpoint`).
     """
 
     detailed: bool = False
@@ -61,11 +64,33 @@ class Trace:
     processes: dict[str, str] = field(default_factory=dict)
     switches: list[int] = field(default_factory=list)
     violated_at: int | None = None
+    recording: bool = False
+    every_checkpoint: bool = False
+    _collected: dict[int, Collected] = field(default_factory=dict)
 
     def record(self, access: Access) -> None:
         """Adds what a door did to the step that is being made; what a scenario does before anybody moves is in none."""
         if self.steps:
             self.accesses.setdefault(len(self.steps) - 1, []).append(access)
+
+    def collect(self, step: int | None = None) -> Collected:
+        """Where a door adds what the current step, or an earlier one, read and wrote; asked only when ``recording``.
+
+        What a scenario does before anybody moves belongs to no step and is thrown away.
+        """
+        if step is None:
+            step = len(self.steps) - 1
+        if step < 0:
+            return Collected()
+        collected = self._collected.get(step)
+        if collected is None:
+            collected = self._collected[step] = Collected()
+        return collected
+
+    def effects_of(self, step: int) -> Effects:
+        """What a step read and wrote, as far as it is known by now."""
+        collected = self._collected.get(step)
+        return NOTHING if collected is None else collected.done()
 
     def note(self, text: str) -> None:
         """Adds a remark to the step that is being made."""
@@ -80,6 +105,7 @@ class Trace:
             test,
             database,
             violates,
+            "all" if self.every_checkpoint else "",
         )
 
     def digest(self) -> str:
@@ -93,38 +119,3 @@ class Trace:
             ]
             lines += [f"  # {note}" for note in self.notes.get(index, ())]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def first_difference(one: Trace, other: Trace) -> str:
-    """Where two executions of one schedule part, in words, with the likely leak; empty when they are the same.
-
-    What doors did is compared only where both are detailed.
-    """
-    if one.choices != other.choices:
-        return f"the scenario asked for other data: {one.choices} and then {other.choices}"
-    for index, (first, second) in enumerate(zip(one.steps, other.steps, strict=False)):
-        if first != second:
-            return (
-                f"step {index + 1} was '{first[0]}: {first[1]}' at +{first[2]:.3f} s and then '{second[0]}: "
-                f"{second[1]}' at +{second[2]:.3f} s; likely leaks: the order of a set, id() or repr() in a decision, "
-                "state of an earlier execution in a module or a cache"
-            )
-        if one.detailed and other.detailed and (parted := _accesses_differ(one, other, index)):
-            return f"step {index + 1} ({first[0]}: {first[1]}): {parted}"
-    if len(one.steps) != len(other.steps):
-        return f"one execution has {len(one.steps)} steps, the other {len(other.steps)}"
-    return ""
-
-
-def _accesses_differ(one: Trace, other: Trace, index: int) -> str:
-    for first, second in zip(one.accesses.get(index, ()), other.accesses.get(index, ()), strict=False):
-        for what in ("sql", "parameters", "outcome", "changed"):
-            was, now = getattr(first, what), getattr(second, what)
-            if was != now:
-                leak = (
-                    "chance or a clock that is not the world's"
-                    if what == "parameters"
-                    else "state that was not reset"
-                )
-                return f"its {what} was {was!r} and then {now!r}; likely leak: {leak}"
-    return ""

@@ -39,6 +39,7 @@ class World:
         database: the engine under test (``simulator.database``).
         clock: virtual time.
         conductor: who moves next; for doors and stand-ins, not for scenarios.
+        data: the index of what was drawn, by name.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class World:
         self._faults: list[Fault] = []
         self._planned: dict[str, int] = {}
         self._restarts: dict[str, int] = {}
+        self.data: dict[str, int] = {}
         self.quiesced = False
         self.nursery: trio.Nursery
 
@@ -78,7 +80,8 @@ class World:
         """
         if not options:
             raise ValueError(f"world.choose({name!r}, ...): there is nothing to choose from")
-        return options[self._chosen("data", name, len(options))]
+        index = self.data[name] = self._chosen("data", name, len(options))
+        return options[index]
 
     def process(self, name: str, start: Factory | None = None) -> Process:
         """A process, started by ``quiesce``.
@@ -123,23 +126,37 @@ class World:
         if self.conductor.failure is not None or self.conductor.error is not None:
             raise Stopped
 
-    async def point(self, what: str, footprint: object = None) -> None:
-        """Announces an operation that goes through no door (a look at shared memory): others may move before it."""
+    async def point(self, what: str, footprint: object = None, *, touches: str = "") -> None:
+        """Announces an operation that goes through no door (a look at shared memory): others may move before it.
+
+        Args:
+            what: as schedules name it.
+            footprint: for schedulers, before it happens.
+            touches: names what it reads or writes; empty: anything that is reached through points and calls.
+        """
         if "\n" in what:
             raise ValueError(f"a point's name is part of a schedule's line; {what!r} has more than one")
         await self.conductor.point("memory", what, footprint)
+        self._touch(touches)
 
-    async def call(self, what: str, effect: Callable[[], T]) -> T:
+    async def call(self, what: str, effect: Callable[[], T], *, touches: str = "", changes: bool = True) -> T:
         """Calls a remote service: its effect and its reply are two points, and a process may die between them.
 
         Args:
             what: the call, as schedules name it.
             effect: what happens there; it sees whatever others did there before.
+            touches: names what the effect reads or writes there (an endpoint and a key); empty: anything.
+            changes: whether it writes; one that only reads leaves what others see as it was.
         """
         await self.conductor.point("call", what)
+        self._touch(touches, changes=changes)
         answer = effect()
         await self.conductor.point("reply", f"reply to {what}")
         return answer
+
+    def _touch(self, name: str, *, changes: bool = True) -> None:
+        if self.conductor.trace.recording:
+            self.conductor.trace.collect().share(name, changes=changes)
 
     def note(self, text: str) -> None:
         """Adds a remark to the current step, for the report."""
@@ -171,21 +188,22 @@ class World:
     def _after(self, seconds: float, action: Callable[[], None]) -> None:
         self.act_at(self.clock.now_s + seconds, action)
 
-    def _chosen(self, kind: Any, name: str, count: int) -> int:
+    def _chosen(self, kind: Any, name: str, count: int, *, of: str = "") -> int:
         if "\n" in name:
             raise ValueError(f"a choice's name is part of a schedule's line; {name!r} has more than one")
         if any(name == known for known, _ in self.conductor.trace.choices):
             raise ValueError(
                 f"two choices of this scenario are called {name!r}; schedules tell them apart by name"
             )
-        index = self.conductor.choose(Options(kind, count, name=name)) if count > 1 else 0
+        index = self.conductor.choose(Options(kind, count, name=name, of=of)) if count > 1 else 0
         self.conductor.trace.choices.append((name, index))
         return index
 
     def _plan(self, fault: Fault) -> None:
         moments = self._moments_of(fault.process)
         count = self._planned[fault.name] = self._planned.get(fault.name, 0) + 1
-        moment = self._chosen("fault", fault.name if count == 1 else f"{fault.name}~{count}", moments + 1)
+        name = fault.name if count == 1 else f"{fault.name}~{count}"
+        moment = self._chosen("fault", name, moments + 1, of=fault.process)
         if moment == 0:
             return
         process = self._processes[fault.process]

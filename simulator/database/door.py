@@ -20,11 +20,15 @@ class Database(Protocol):
         name: ``sqlite``, ``postgresql`` or ``none``.
         present: whether there is a database at all.
         url: what SQLAlchemy's ``create_async_engine`` needs beside ``connect``.
+        tells_effects: whether it can say what each step read and wrote (`simulator.effects`).
+        recording: whether it does; to be set before ``open``.
     """
 
     name: str
     present: bool
     url: str
+    tells_effects: bool
+    recording: bool
 
     async def connect(self) -> Any:
         """Opens a connection of the driver's own kind for the process that asks."""
@@ -44,6 +48,15 @@ class Database(Protocol):
     def drop_connections(self, process: str | None) -> None:
         """Rolls back and closes what a process holds (every process: None), at once."""
 
+    def would_wait(self, lane: str) -> bool:
+        """Whether all that a lane's next step would come to is that it waits for a lock; False where nobody knows."""
+
+    def is_looking(self) -> bool:
+        """Whether anybody holds a snapshot without a lock, from which more may be read."""
+
+    def state(self) -> dict[str, list[str]]:
+        """All committed rows, as text, by table; for comparing two executions."""
+
     def close(self) -> None:
         """Gives everything back."""
 
@@ -54,6 +67,8 @@ class NoDatabase:
     name = "none"
     present = False
     url = ""
+    tells_effects = True
+    recording = False
 
     def open(self, conductor: Conductor, clock: Clock) -> None:
         """Nothing to open."""
@@ -63,6 +78,18 @@ class NoDatabase:
 
     def drop_connections(self, process: str | None) -> None:
         """Nothing to drop."""
+
+    def would_wait(self, lane: str) -> bool:  # noqa: ARG002
+        """Nobody waits."""
+        return False
+
+    def is_looking(self) -> bool:
+        """Nobody looks."""
+        return False
+
+    def state(self) -> dict[str, list[str]]:
+        """Nothing."""
+        return {}
 
     def close(self) -> None:
         """Nothing to close."""

@@ -47,6 +47,8 @@ class PostgresqlDatabase:
     name = "postgresql"
     present = True
     url = "postgresql+psycopg://"
+    tells_effects = False
+    recording = False
 
     def __init__(self, schema: Schema, *, url: str | None = None) -> None:
         self._sql = schema_as_sql(schema, "postgresql")
@@ -106,6 +108,18 @@ class PostgresqlDatabase:
     def catalog(self) -> Catalog:
         """What the schema consists of."""
         return self._tables.catalog
+
+    def would_wait(self, lane: str) -> bool:  # noqa: ARG002
+        """Nobody knows before the statement was sent."""
+        return False
+
+    def is_looking(self) -> bool:
+        """Nobody knows."""
+        return True
+
+    def state(self) -> dict[str, list[str]]:
+        """Nobody compares."""
+        return {}
 
     # For scenarios -----------------------------------------------------------------------------------------
 

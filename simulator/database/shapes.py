@@ -59,6 +59,7 @@ class Shape:
         looks: it takes a snapshot.
         taints: it changes the connection for whoever uses it next.
         repeatable: asked twice, it answers the same.
+        replaces: rows may have to make room for what it writes (REPLACE, OR REPLACE).
     """
 
     label: str
@@ -70,6 +71,7 @@ class Shape:
     looks: bool = False
     taints: bool = False
     repeatable: bool = True
+    replaces: bool = False
 
 
 def without_comment(sql: str) -> str:
@@ -113,6 +115,7 @@ class Shapes:
             # Python keeps what it has compiled: a statement about a table that was made on the way would be known.
             taints=program is None or verb in _STAYS_BEHIND,
             repeatable=program is not None and notes.repeatable,
+            replaces="REPLACE" in words,
         )
 
     @contextmanager

@@ -16,10 +16,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.database.predicates import Predicates
 from simulator.database.schema import Schema, schema_as_sql
 from simulator.database.shapes import Footprint, Shapes
 from simulator.database.sqlite_clock import SqliteClock
 from simulator.database.sqlite_connection import SimulatedConnection
+from simulator.database.sqlite_effects import ConnectionEffects, RowNotes, quoted
 from simulator.database.sqlite_reset import SqliteReset
 from simulator.database.sqlite_transaction import prepare_probe
 from simulator.errors import DatabaseUnavailable
@@ -38,17 +40,22 @@ class SqliteDatabase:
         schema: the tables.
         folder: where the file goes; by default a memory-backed folder where there is one.
         busy_timeout_s: how long a writer waits for another, in virtual seconds (Python's default, 5).
+
+    Attributes:
+        recording: whether connections say what each step read and wrote; to be set before ``open``.
     """
 
     name = "sqlite"
     present = True
     url = "sqlite+aiosqlite://"
+    tells_effects = True
 
     def __init__(self, schema: Schema, *, folder: Path | None = None, busy_timeout_s: float = 5.0) -> None:
         self._sql = schema_as_sql(schema, "sqlite")
         self._folder = folder
         self.busy_timeout_s = busy_timeout_s
         self._inserts: dict[tuple[str, ...], str] = {}
+        self.recording = False
 
     def open(self, conductor: Conductor, clock: Clock) -> None:
         """Makes the file and the template that resets go back to.
@@ -78,6 +85,9 @@ class SqliteDatabase:
             self._template.execute("PRAGMA foreign_keys = on")  # what they cascade to belongs to a footprint
             self.monitor.backup(self._template)
             self.shapes = Shapes(self._template)
+            self._notes = RowNotes(self._template)
+            self._predicates = Predicates(self._notes.columns)
+            self._at_the_lock: dict[str, SimulatedConnection] = {}  # by lane
             self._reset = SqliteReset(self._template, str(self._path))
             undo.callback(self._reset.close)
             self._undo = undo.pop_all()
@@ -119,6 +129,7 @@ class SqliteDatabase:
 
     def insert(self, table: str, **columns: Any) -> None:
         """Stores a row, committed."""
+        self._unknown_use()
         key = (table, *columns)
         sql = self._inserts.get(key)
         if sql is None:
@@ -128,6 +139,7 @@ class SqliteDatabase:
 
     def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
         """Reads committed state."""
+        self._unknown_use()
         cursor = self.monitor.execute(sql, parameters)
         found = cursor.fetchall()
         if not found:
@@ -135,11 +147,23 @@ class SqliteDatabase:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in found]
 
+    def _unknown_use(self) -> None:
+        """An actor that goes round its connection: what it does conflicts with everything."""
+        if self.recording and self.conductor.current is not None:
+            self.conductor.trace.collect().everything = True
+
+    def state(self) -> dict[str, list[str]]:
+        """All committed rows, as text, by table."""
+        return {
+            table: sorted(map(repr, self.monitor.execute(f"SELECT * FROM {quoted(table)}").fetchall()))  # noqa: S608
+            for table in self._notes.columns
+        }
+
     # For connections ---------------------------------------------------------------------------------------
 
     def take(self, connection: SimulatedConnection, isolation_level: str | None) -> sqlite3.Connection:
         """Hands out a raw connection: an idle one, since connecting costs as much as ten statements."""
-        raw = self._idle.pop() if self._idle else self._connect()
+        raw = self._idle.pop() if self._idle else self._connect_noting_rows()
         raw.isolation_level = isolation_level  # type: ignore[assignment]
         self._in_use.append(connection)
         return raw
@@ -179,6 +203,32 @@ class SqliteDatabase:
         for connection in self.queue:
             connection.wake()
 
+    def effects(self) -> ConnectionEffects | None:
+        """For a new connection: what collects its effects, if somebody wants them."""
+        return ConnectionEffects(self._notes, self._predicates) if self.recording else None
+
+    @contextmanager
+    def at_the_lock(self, connection: SimulatedConnection, *, wants: bool) -> Iterator[None]:
+        """In here a lane stands before a statement, which may want the write lock."""
+        lane = self.conductor.current
+        if not (self.recording and wants) or lane is None:
+            yield
+            return
+        self._at_the_lock[lane.label] = connection
+        try:
+            yield
+        finally:
+            self._at_the_lock.pop(lane.label, None)
+
+    def would_wait(self, lane: str) -> bool:
+        """Whether a lane that stands before a statement would only find that it has to wait for the write lock."""
+        connection = self._at_the_lock.get(lane)
+        return connection is not None and self.writer not in (None, connection) and connection.would_wait()
+
+    def is_looking(self) -> bool:
+        """Whether a connection holds a snapshot without the write lock."""
+        return any(connection.is_looking() for connection in self._in_use)
+
     def next_transaction(self) -> int:
         """Numbers the transactions of an execution, for the report."""
         self.transactions += 1
@@ -211,6 +261,12 @@ class SqliteDatabase:
             raise DatabaseUnavailable(f"SQLite cannot open {self._path}: {error}") from error
         self._clock.install(raw)
         prepare_probe(raw)
+        return raw
+
+    def _connect_noting_rows(self) -> sqlite3.Connection:
+        raw = self._connect()
+        if self.recording:
+            self._notes.install(raw)
         return raw
 
     def _make_folder(self) -> Path:

@@ -58,8 +58,9 @@ class SimulatedConnection(aiosqlite.Connection):
         self._caller: Lane | None = None
         self._woken = trio.Event()
         self._changes_before = 0
-        self._tainted = False
-        self._dead = False
+        self._tainted = self._dead = False
+        self._returning = False  # a statement outside of a transaction has rows to give
+        self._effects = door.effects()
         self.busy_timeout_s = door.busy_timeout_s
         self.process = process
         self.user = ""
@@ -114,6 +115,13 @@ class SimulatedConnection(aiosqlite.Connection):
         """The write lock may be free."""
         self._woken.set()
 
+    def would_wait(self) -> bool:
+        """Whether a statement that wants the write lock now would wait for it: as `_may_wait` says after the attempt."""
+        raw = self._connection
+        if raw is None or self._call_over is not None or self.busy_timeout_s <= 0 or self._transaction.looked:
+            return False
+        return not is_reading(raw)
+
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self._open()
         name = getattr(fn, "__name__", "")
@@ -131,8 +139,10 @@ class SimulatedConnection(aiosqlite.Connection):
         if name == "cursor":
             self._cursors.append(weakref.ref(result))
         elif name in _FETCHES:
-            if self._door.queue:  # a statement with RETURNING holds the lock until its last row is fetched
+            if self._returning:  # such a statement holds the lock until its last row is fetched
                 self._door.may_be_free()
+                if self._effects is not None:
+                    self._effects.returned(self._conductor.trace)
         else:
             self._tainted = True  # a function, a handler: for this user only
         return result
@@ -187,6 +197,11 @@ class SimulatedConnection(aiosqlite.Connection):
             await self._conductor.point("resume", f"{shape.label} after waiting", shape.footprint)
         return True
 
+    def is_looking(self) -> bool:
+        """Whether it holds a snapshot without the write lock."""
+        transaction, raw = self._transaction, self._connection
+        return raw is not None and not transaction.holds_lock and (transaction.looked or is_reading(raw))
+
     # Statements --------------------------------------------------------------------------------------------
 
     async def _statement(self, fn: Callable[..., Any], sql: str, parameters: Any = None) -> Any:
@@ -199,7 +214,8 @@ class SimulatedConnection(aiosqlite.Connection):
         if shape.commits or shape.rolls_back:
             return await self._end(lambda: fn(*arguments), commits=shape.commits)
         kind = "lock" if shape.locks and shape.verb == "BEGIN" else "sql"
-        await self._conductor.point(kind, shape.label, shape.footprint)
+        with self._door.at_the_lock(self, wants=shape.locks):
+            await self._conductor.point(kind, shape.label, shape.footprint)
         if self._call_over is not None:
             await self._turn(shape.label, shape.footprint)
         raw = self._open()
@@ -217,6 +233,7 @@ class SimulatedConnection(aiosqlite.Connection):
                 result = await self._run_patiently(fn, arguments, shape, error)
         if isinstance(result, sqlite3.Cursor):
             self._cursors.append(weakref.ref(result))
+            self._returning = shape.locks and result.description is not None and not raw.in_transaction
         return result
 
     async def _run_patiently(
@@ -269,17 +286,24 @@ class SimulatedConnection(aiosqlite.Connection):
     def _run(
         self, fn: Callable[..., Any], arguments: tuple[Any, ...], shape: Shape, raw: sqlite3.Connection
     ) -> Any:
-        transaction = self._transaction
+        transaction, effects = self._transaction, self._effects
         look = None
+        if effects is not None:
+            looking = transaction.looked or (not raw.in_transaction and is_reading(raw))
+            effects.begin(holds_lock=transaction.holds_lock, looking=looking)
         if self._conductor.trace.detailed and self._is_shown():
             look = Look(raw, self._door.monitor, shape, arguments, inside=transaction.looked)
         try:
             result = fn(*arguments)
         except sqlite3.Error as error:
             self._account_error(error, fn, shape, raw)
+            if effects is not None:
+                effects.failed(self._conductor.trace, shape, arguments, error, inside=raw.in_transaction)
             if look is not None:
                 self._conductor.trace.record(look.failed(error, transaction.number))
             raise
+        if effects is not None:
+            effects.done(self._conductor.trace, shape, arguments, inside=raw.in_transaction)
         if look is None:
             self._account(shape, raw)
             return result
@@ -341,6 +365,8 @@ class SimulatedConnection(aiosqlite.Connection):
             raise
         if self._is_shown():
             self._conductor.trace.record(ended(what, number, writes=written if commits else ()))
+        if self._effects is not None and transaction.holds_lock:
+            self._effects.ended(self._conductor.trace, committed=commits)
         self._ended(committed=commits and transaction.wrote)
         return result
 
@@ -366,6 +392,8 @@ class SimulatedConnection(aiosqlite.Connection):
         self._cursors.clear()
         if raw.in_transaction:
             raw.rollback()
+            if self._effects is not None and self._transaction.holds_lock:
+                self._effects.ended(self._conductor.trace, committed=False)
         self._transaction.clear()
         self._door.give_back(self, raw, tainted=self._tainted)
         self._door.writer_ended(self)

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.report.text import counted, printable
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _NAME_MAX = 46  # with "found" and the size of a short story a line has 78 columns
 _PARAMETERS_MAX = 34  # they tell tests of one function apart; its first words are enough for the rest
 _HOLDS = "holds"
+_DETAILED_MAX = 3  # what one asks about a few simulations one wants to read; a night has a hundred
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,16 @@ class Line:
     """What a simulation has to say at the end of a run; plain data, because it comes from another process.
 
     Attributes:
-        verdict: ``holds``, ``found``, ``violated``, ``missed`` or ``vacuous``.
+        verdict: ``holds``, ``found``, ``violated``, ``missed``, ``vacuous`` or ``inconclusive``.
         name: of the simulation, and of its schedule's file.
         text: how short the story is; of what held or was not found, how much was done.
         executions: how many, when it holds.
         scope: what they cover.
         saved: whether there is a schedule.
+        pairs: of conflicting points, how many were seen; 0 where nobody asked.
+        both: how many of those in both orders.
+        seen: that, and what is still new, in words; empty where nobody asked.
+        details: of a sample that holds, what else there is to say about it.
     """
 
     verdict: str
@@ -38,6 +43,10 @@ class Line:
     executions: int = 0
     scope: str = ""
     saved: bool = False
+    pairs: int = 0
+    both: int = 0
+    seen: str = ""
+    details: tuple[str, ...] = ()
 
     def as_text(self) -> str:
         """The form in which it travels."""
@@ -46,7 +55,8 @@ class Line:
     @classmethod
     def from_text(cls, text: str) -> Line:
         """The other way round."""
-        return cls(**json.loads(text))
+        values = json.loads(text)
+        return cls(**{**values, "details": tuple(values["details"])})
 
 
 def line_of(verdict: str, name: str, result: Exploration) -> Line:
@@ -57,17 +67,23 @@ def line_of(verdict: str, name: str, result: Exploration) -> Line:
         name: of the simulation.
         result: the exploration.
     """
+    seen: dict[str, Any] = {}
+    if (coverage := result.coverage) is not None:
+        sizes = coverage.seen
+        seen = {"pairs": sizes.pairs, "both": sizes.both, "seen": printable(coverage.words())}
     if result.failure is not None and result.outcome is not None:
         outcome = result.outcome
-        sizes = [
+        lengths = [
             (len(outcome.trace.steps), "step"),
             (outcome.preemptions, "switch"),
             (outcome.faults, "fault"),
         ]
-        text = ", ".join(counted(count, what) for count, what in sizes if count)
-        return Line(verdict, name, text, saved=True)
+        text = ", ".join(counted(count, what) for count, what in lengths if count)
+        return Line(verdict, name, text, saved=True, **seen)
     text = printable(f"{result.claim}, {result.seconds:.1f} s")
-    return Line(verdict, name, text, executions=result.executions, scope=result.scope or result.claim)
+    scope = result.scope or result.claim
+    details = () if result.exhaustive else tuple(map(printable, result.details))
+    return Line(verdict, name, text, executions=result.executions, scope=scope, details=details, **seen)
 
 
 def summary_lines(lines: Sequence[Line], *, width: int, verbose: bool, folder: str) -> list[str]:
@@ -85,6 +101,12 @@ def summary_lines(lines: Sequence[Line], *, width: int, verbose: bool, folder: s
     told = [text for line in shown for text in _broken(line, widths, width)]
     if not verbose:
         told += _held([line for line in lines if line.verdict == _HOLDS])
+    held = [line for line in lines if line.verdict == _HOLDS and line.details]
+    for line in held if verbose else held[:_DETAILED_MAX]:
+        told += (f"{line.name}: {text}" for text in line.details)
+    if not verbose and len(held) > _DETAILED_MAX:
+        told.append(f"and {len(held) - _DETAILED_MAX} more with -v")
+    told += _seen([line for line in lines if line.seen], verbose=verbose, folder=folder)
     if any(line.saved for line in lines):
         told.append(f"replay one: pytest --schedule={folder}/NAME.schedule")
     return told
@@ -107,6 +129,18 @@ def _held(lines: Sequence[Line]) -> Iterator[str]:
         executions = sum(line.executions for line in same)
         verb = "holds" if len(same) == 1 else "hold"
         yield f"{len(same)} {verb}: {executions:,} execution{'' if executions == 1 else 's'}, {scope}"
+
+
+def _seen(lines: Sequence[Line], *, verbose: bool, folder: str) -> Iterator[str]:
+    """What was seen of the interleavings, where somebody asked: each simulation's own, and all of them together."""
+    if verbose:
+        yield from (f"{line.name}: {line.seen}" for line in lines)
+    if lines:
+        both, pairs = sum(line.both for line in lines), sum(line.pairs for line in lines)
+        yield (
+            f"interleavings: {both:,} of {counted(pairs, 'conflicting pair')} seen in both orders; the others are in "
+            f"{folder}/NAME.interleavings.json"
+        )
 
 
 def short_name(test: str) -> str:

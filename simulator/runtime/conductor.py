@@ -13,7 +13,7 @@ Code that belongs to no process (the scenario's own body, supervisors of faults)
 does what is left of a process that was killed: it unwinds, and every door is closed to it.
 
 Every way to go round in circles has a bound: ``steps_max`` for steps, ``_SILENT_MAX`` for moves that are no steps,
-``_UNWINDING_STEPS_MAX`` for clean-up, and real seconds for a body that waits for something real.
+another one for clean-up, and real seconds for a body that waits for something real.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from simulator.runtime.early_timers import EarlyTimers
 from simulator.runtime.lanes import Lanes
 from simulator.runtime.lanes import lane_of_task as lane_of_task  # for those who start tasks
 from simulator.runtime.trio_control import throw_into
+from simulator.runtime.unwinding import Unwinding
 from simulator.schedulers.base import Lane, Options, Scheduler
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 FAULT = "fault"
 _SILENT_MAX = 10_000  # as many as an execution has steps by default; tens of milliseconds
-_UNWINDING_STEPS_MAX = 10_000
 _THROWS_MAX = 3
 _REFUSALS_MAX = 10_000
 _REAL_WAIT_MAX_S = 10.0  # a scenario's body may use a thread or a socket, which answers in milliseconds
@@ -94,7 +94,8 @@ class Conductor(Lanes):
         self._last: Lane | None = None
         self._body: trio.lowlevel.Task | None = None
         self._silent = 0
-        self._unwinding = self._refusals = 0
+        self._unwinding = Unwinding(self, self._loop, self._clock)
+        self._throws = self._refusals = 0
         self._waits_since: float | None = None
         self.current = None
         self.killed = False
@@ -120,6 +121,8 @@ class Conductor(Lanes):
         lane.footprint = footprint
         lane.since_s = self._clock.now_s
         lane.point = what
+        if self._loop.goes_on():
+            return
         try:
             await trio.lowlevel.checkpoint()
         except trio.Cancelled:
@@ -236,7 +239,8 @@ class Conductor(Lanes):
         self.current = None
         try:
             if self.killed:
-                return self._unwind(batch)
+                task, self.current = self._unwinding.next(batch)
+                return task
             if self.committed:
                 self.committed = False
                 self.check_commit()
@@ -268,12 +272,12 @@ class Conductor(Lanes):
             if lane.point is None and (unannounced is None or lane is self._last):
                 unannounced = lane
             ready.append(lane)
-        if unannounced is not None:
+        if unannounced is not None and not self.every_checkpoint:
             ready = [lane for lane in ready if lane.process == unannounced.process]
             if len(ready) == 1:
                 self.current = unannounced
                 return self._tasks[unannounced]
-        elif not ready:
+        if not ready:
             self._idle()
             return None
         return self._choose_step(ready, may_fire=unannounced is None)
@@ -370,31 +374,10 @@ class Conductor(Lanes):
             )
         if not lane.alive:
             throw_into(task, ProcessKilled())
-            self._unwinding += 1
-            if self._unwinding > _THROWS_MAX:
+            self._throws += 1
+            if self._throws > _THROWS_MAX:
                 raise SimulatorError(f"{lane.label} was killed, and its clean-up goes on for ever")
             return
         reason = f"{lane.label} went on {_SILENT_MAX} times without coming to a point (a loop that sleeps or waits)"
         where = [line for line in self.waiting() if line.startswith(f"{lane.label} (")]
         self.fail(Failure("ends_within_the_step_limit", reason, tuple(where), "endless"))
-
-    def _unwind(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
-        self._unwinding += 1
-        if self._unwinding > _UNWINDING_STEPS_MAX:
-            names = ", ".join(lane.label for lane in self._lanes.values())
-            raise SimulatorError(f"code that was cancelled goes on for ever; still running: {names}")
-        if not batch:
-            deadline = self._loop.next_deadline()
-            if deadline < math.inf:  # clean-up that sleeps
-                self._clock.move_to(deadline)
-            else:  # clean-up that waits, shielded, for what never comes
-                for task in self._lanes:
-                    throw_into(task, ProcessKilled())
-            return None
-        task = batch[0]
-        self.current = self._lanes.get(task) or self.adopt(task)
-        if self.current is not None:
-            self.current.alive = False
-            if self._unwinding > _UNWINDING_STEPS_MAX // 2:
-                throw_into(task, ProcessKilled())
-        return task

@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from simulator.schedule import CLOCK
 from simulator.schedulers.base import Lane
 
 if TYPE_CHECKING:
     from simulator.clock import Clock
     from simulator.runtime.trio_control import TrioLoop
     from simulator.trace import Trace
-
-CLOCK = "clock"
 
 
 class EarlyTimers:

@@ -139,6 +139,10 @@ class Fences:
         random.setstate(self._inside_state)
         self._executing = True
 
+    def drew(self) -> bool:
+        """Whether anybody has drawn from the module ``random`` since the execution began."""
+        return random.getstate() != self._inside_state
+
     def end(self) -> None:
         """The execution is over: bytes are real again."""
         self._executing = False

@@ -22,7 +22,10 @@ class Lanes:
 
     Attributes:
         pending: how many are to come to an end before the world is quiet; supervisors count as well.
+        every_checkpoint: whether an unannounced checkpoint is a choice among all that can move, as a point is.
     """
+
+    every_checkpoint = False
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -89,6 +92,18 @@ class Lanes:
         self._lanes[task] = lane
         self._tasks[lane] = task
         return lane
+
+    def lane_of(self, task: trio.lowlevel.Task) -> Lane | None:
+        """The lane of a task, seen before or not; None for one that belongs to no process."""
+        return self._lanes.get(task) or self.adopt(task)
+
+    def tasks(self) -> list[trio.lowlevel.Task]:
+        """Those that have a lane and have not ended, in order."""
+        return list(self._lanes)
+
+    def known(self) -> list[Lane]:
+        """Lanes that have not ended, in order."""
+        return list(self._lanes.values())
 
     def waiting(self) -> list[str]:
         """Who waits for what, a line per living lane that has not ended."""

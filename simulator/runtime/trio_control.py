@@ -14,6 +14,7 @@ which Hypothesis cannot call.
 from __future__ import annotations
 
 import contextvars
+import operator
 import random
 import signal
 import threading
@@ -51,6 +52,11 @@ class Picker(Protocol):
         """Chooses from the runnable tasks, oldest first; None lets nobody move (the clock was moved instead)."""
 
 
+_counter_of = operator.attrgetter(
+    "_counter"
+)  # tasks are numbered as they come to be; trio sorts a batch by it
+
+
 class _Chooser(random.Random):
     """Stands in for trio's private random generator while a controlled loop runs."""
 
@@ -59,11 +65,15 @@ class _Chooser(random.Random):
         self._abandon = abandon
         self.picker: Picker | None = None
         self.runner: Any = None
+        self.batch: list[Any] | None = None  # trio's own list of what it still lets run in this round
 
     def shuffle(self, batch: list[Any]) -> None:  # type: ignore[override]
         picker = self.picker
         # Another thread may run a trio of its own (a server beside the test): that one is none of our business.
-        if picker is None or trio_run.GLOBAL_RUN_CONTEXT.runner is not self.runner:
+        if trio_run.GLOBAL_RUN_CONTEXT.runner is not self.runner:
+            return
+        self.batch = batch
+        if picker is None:
             return
         try:
             chosen = picker.pick(batch)
@@ -104,9 +114,10 @@ class TrioLoop:
         self._patched = (trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r)
         self._caller = getcurrent()
         self._loop = greenlet(self._serve)
-        self._loop.gr_context = (
-            contextvars.copy_context()
-        )  # or the scenario would see none of the caller's variables
+        # The caller's variables, or the scenario would see none of them; a second copy for what is picked while a task
+        # is moving: what a pick sets off (a fault, a restart) must not inherit what that task has set.
+        self._loop.gr_context = contextvars.copy_context()
+        self._outside = contextvars.copy_context()
         trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]
         trio_run._r = self._chooser
         try:
@@ -151,6 +162,40 @@ class TrioLoop:
         finally:
             self._restore()
 
+    @trio.lowlevel.enable_ki_protection
+    def goes_on(self) -> bool:
+        """Lets the picker choose now, for a task that is about to come to a checkpoint.
+
+        A checkpoint costs a round of trio's loop (3 us), most of them for nothing: the picker lets the same task go on.
+        trio's documentation leaves it to a scheduler to ignore a checkpoint, so whoever stands before one asks first.
+        The picker sees the tasks that a round would show it, in the same order. If it chooses another task, that one
+        is appended to what trio lets run in the current round, and the one that asked must come to its checkpoint. As
+        in trio's own code, Ctrl-C waits until the choice is made.
+
+        Returns:
+            Whether the task that asks was chosen. If not, a checkpoint must follow. A round in which something else
+            happens first (a timer is due, a cancellation or Ctrl-C is to be delivered) is left to trio.
+        """
+        chooser, task = self._chooser, trio_run.GLOBAL_RUN_CONTEXT.task
+        runner = chooser.runner
+        if (
+            chooser.batch is None
+            or task._cancel_status.effectively_cancelled
+            or runner.ki_pending
+            or runner.deadlines.next_deadline() <= self._clock.current_time()
+        ):
+            return False
+        batch = sorted((*runner.runq, task), key=_counter_of) if runner.runq else [task]
+        try:
+            chosen = self._outside.run(chooser.picker.pick, batch)  # type: ignore[union-attr]
+        except BaseException as error:
+            self.abandon(error)
+        if chosen is None or chosen is task:
+            return chosen is task
+        runner.runq.remove(chosen)
+        chooser.batch.append(chosen)
+        return False
+
     def next_deadline(self) -> float:
         """The loop time, in seconds, of the earliest timer; ``inf`` when there is none."""
         return self._chooser.runner.deadlines.next_deadline()  # type: ignore[no-any-return]
@@ -182,6 +227,9 @@ class TrioLoop:
 
     async def _main(self) -> None:
         self._chooser.runner = trio_run.GLOBAL_RUN_CONTEXT.runner
+        await (
+            trio.lowlevel.cancel_shielded_checkpoint()
+        )  # a round in which the chooser comes to know the batch
         task = trio.lowlevel.current_task()
         fresh = task.context.copy()
         job = self._caller.switch()
@@ -248,7 +296,15 @@ class VirtualTime(trio.abc.Clock):
 THREADS = ThreadCache  # for the fences: trio's idle threads
 
 _PRIVATE = ("_ALLOW_DETERMINISTIC_SCHEDULING", "_r", "GLOBAL_RUN_CONTEXT")
-_PRIVATE_OF_TASKS = ("_abort_func", "_attempt_abort", "_child_nurseries", "_next_send", "_next_send_fn")
+_PRIVATE_OF_TASKS = (
+    "_abort_func",
+    "_attempt_abort",
+    "_cancel_status",
+    "_child_nurseries",
+    "_counter",
+    "_next_send",
+    "_next_send_fn",
+)
 _probed = False
 
 
@@ -267,7 +323,7 @@ def _probe_once() -> None:
         raise _unsupported(f"trio._core._run has no {' and no '.join(missing)}")
     if _inside_a_run():
         return  # whoever asks cannot start a loop anyway
-    expected, seen = "abababba", ""
+    expected, seen = "aabbabbaab", ""
     _probed = True  # the probe makes a loop of its own
     try:
         seen = _probe(expected)
@@ -285,10 +341,16 @@ def _probe(wanted: str) -> str:
     async def steps(name: str) -> None:
         for _ in range(wanted.count(name)):
             seen.append(name)
-            await trio.lowlevel.checkpoint()
+            if name == "b" or not loop.goes_on():  # both ways: b never asks first
+                await trio.lowlevel.checkpoint()
 
     class InOrder:
+        asked = 0
+
         def pick(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
+            self.asked += 1
+            if self.asked > 100 * len(wanted):
+                raise LookupError(f"after {''.join(seen)!r} a task that was chosen never ran")
             ours = {task.name[-1]: task for task in batch if task.name.startswith("probe-")}
             if len(ours) < len(batch) or not batch or len(seen) == len(wanted):
                 return next(

@@ -69,9 +69,10 @@ class Options:
         lanes: for ``schedule``, who could move; index 0 goes on with the current lane where that can move.
         step: for ``schedule``, how many steps came before.
         continues: for ``schedule``, whether option 0 is the lane that moved last (then any other is a preemption).
+        of: for ``fault``, what its moment counts, as ``Outcome.steps_of`` names it.
     """
 
-    __slots__ = ("continues", "count", "kind", "lanes", "name", "step")
+    __slots__ = ("continues", "count", "kind", "lanes", "name", "of", "step")
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class Options:
         lanes: Sequence[Lane] = (),
         step: int = 0,
         continues: bool = False,
+        of: str = "",
     ) -> None:
         self.kind = kind
         self.count = count
@@ -89,6 +91,7 @@ class Options:
         self.lanes = lanes
         self.step = step
         self.continues = continues
+        self.of = of
 
 
 class Scheduler(Protocol):
@@ -110,12 +113,16 @@ class Limits:
         seed: where chance begins; the same seed gives the same executions.
         seconds: real time after which no further execution is started; None for no such bound.
         deviations_max: for a bounded search, the last bound that is tried; None: raised until something else ends it.
+        validate: for an exhaustive search, whether steps that it takes for independent are swapped to see if they are.
+        faults_max: for an exhaustive search, how many faults one execution has at most; None: all that are injected.
     """
 
     executions: int
     seed: int = 0
     seconds: float | None = None
     deviations_max: int | None = None
+    faults_max: int | None = None
+    validate: bool = False
 
     def expiry(self) -> float:
         """The real time, as ``RealTime.perf_counter`` tells it, after which a search that starts now is over."""
@@ -131,12 +138,16 @@ class Searched:
         scope: what they cover, in words; honest when nothing was found.
         exhaustive: whether no schedule is left out that the test's bounds allow.
         failure: the first failing outcome, or None.
+        inconclusive: why a search for a proof has none, and what would settle it; empty for every other.
+        details: what a proof, or as much as there is of one, rests on; a line each.
     """
 
     executions: int
     scope: str
     exhaustive: bool
     failure: Outcome | None
+    inconclusive: str = ""
+    details: tuple[str, ...] = ()
 
     @property
     def claim(self) -> str:

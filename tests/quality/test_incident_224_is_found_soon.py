@@ -15,7 +15,8 @@ from scenarios.incidents.subscription_224.shops import (
     DeployedShop,
     expiry_is_sum_of_paid_durations,
 )
-from simulator import World
+from simulator import Claims, Limits, World, explore, serializable
+from simulator.database.sqlite import SqliteDatabase
 
 FOUND_WITHIN = 50  # executions, median; the issue's own number
 SEEDS = range(20)
@@ -55,3 +56,22 @@ def test_its_shrunk_story_has_the_fewest_switches_that_there_can_be(
     assert [value for _, value in shrunk.schedule.choices if value] == []
     assert depth.deviations == 1
     assert depth.executions_below > 100, "brute force has hardly looked"
+
+
+@deployed_shops
+def test_it_is_found_when_nothing_is_claimed(shop: DeployedShop) -> None:
+    """All serial orders extend once; the first executions after them do not, and the oracle says what that is."""
+
+    async def scenario(world: World) -> None:
+        await one_payment_seen_by_everyone(world, shop)
+
+    found = explore(
+        scenario,
+        claims=Claims(eventually=(serializable(volatile=["updated_at", "last_updated_at"]),)),
+        database=SqliteDatabase(shop.schema),
+        limits=Limits(FOUND_WITHIN),
+        shrinking=False,
+    )
+
+    assert found.failure is not None
+    assert found.failure.reason.startswith("double effect: subscriptions 224: expires_at is ")

@@ -11,7 +11,7 @@ import trio
 from simulator import Bounds, Claims, Operator, SimulatorError, World
 from simulator.database import NoDatabase
 from simulator.execution import Simulation
-from simulator.runtime import conductor
+from simulator.runtime import conductor, unwinding
 from simulator.schedulers.base import Lane, Options
 
 
@@ -267,4 +267,4 @@ def test_nothing_moves_after_a_violation(execute: Any) -> None:
 def test_the_bounds_of_the_runtime_are_what_this_file_believes() -> None:
     """The limits that stop endless code are finite and small enough to be met in a test."""
     assert 1_000 <= conductor._SILENT_MAX <= 100_000
-    assert 1_000 <= conductor._UNWINDING_STEPS_MAX <= 100_000
+    assert 1_000 <= unwinding._STEPS_MAX <= 100_000

@@ -15,9 +15,9 @@ import trio
 from simulator import Bounds, Claims, Crash, Cron, Operator, Pause, Restart, Webhook, World
 from simulator.database.sqlite import SqliteDatabase
 from simulator.execution import Simulation
+from simulator.leaks import first_difference
 from simulator.schedulers.replay import Replay
 from simulator.schedulers.seeded import Seeded
-from simulator.trace import first_difference
 
 SCHEMA = """
 CREATE TABLE payments (id TEXT PRIMARY KEY, status TEXT NOT NULL);

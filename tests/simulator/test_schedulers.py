@@ -120,9 +120,16 @@ def test_every_permutation_and_every_place_can_be_drawn(count: int) -> None:
 
 def test_an_unknown_scheduler_is_told_with_those_that_there_are() -> None:
     """The names are listed: they are few."""
-    with pytest.raises(UnknownScheduler, match="no scheduler 'random'; there are: drawn, seeded, bounded"):
+    with pytest.raises(UnknownScheduler, match="no scheduler 'random'; there are: drawn, seeded, pct, "):
         search_named("random", length=2)
-    assert [name for name in NAMES if is_sampler(name)] == ["drawn", "seeded"]
+    assert [name for name in NAMES if is_sampler(name)] == [
+        "drawn",
+        "seeded",
+        "pct",
+        "surw",
+        "pos",
+        "portfolio",
+    ]
 
 
 async def two_lanes_and_a_datum(world: World) -> None:

@@ -66,7 +66,7 @@ def test_the_experiment_with_four_actors_ends_at_one_preemption_from_every_seed(
         result = explored(two_ordered_facts, scheduler=scheduler, seed=seed)
         assert measures(result.outcome) == (1, 0), seed
         assert result.minimal == (
-            "none of the 24 schedules with fewer switches violates it, and it needs no fault"
+            "minimal: none of the 24 schedules with fewer switches violates it, and it needs no fault"
         )
 
 
@@ -94,7 +94,10 @@ def test_a_fault_that_is_not_needed_goes_though_a_switch_comes_in_its_place() ->
     result = shrunk(lost_update, crashed)
     assert measures(result.outcome) == (1, 0)
     assert dict(result.outcome.trace.choices) == {"crash one": 0, "crash two": 0}
-    assert result.minimal == "none of the 2 schedules with fewer switches violates it, and it needs no fault"
+    assert (
+        result.minimal
+        == "minimal: none of the 2 schedules with fewer switches violates it, and it needs no fault"
+    )
 
 
 async def needs_a_crash(world: World) -> None:
@@ -121,7 +124,7 @@ def test_where_a_fault_is_needed_the_words_say_what_was_looked_at() -> None:
     noisy = Wish({"crash shop": 3}, [("other", 1), ("work", 1), ("other", 1), ("work", 1)])
     result = shrunk(needs_a_crash, noisy)
     assert measures(result.outcome) == (0, 1)
-    assert result.minimal == "none of the 10 schedules without a fault violates it"
+    assert result.minimal == "minimal: none of the 10 schedules without a fault violates it"
 
 
 def test_a_search_below_that_is_cut_short_says_how_far_it_came() -> None:
@@ -189,7 +192,7 @@ def test_what_fails_in_any_order_needs_nothing() -> None:
     """And no search is needed to say so."""
     result = shrunk(fails_at_once, Seeded(3))
     assert measures(result.outcome) == (0, 0)
-    assert result.minimal == "it needs no switch and no fault"
+    assert result.minimal == "minimal: it needs no switch and no fault"
 
 
 def test_another_violation_is_not_accepted_in_place_of_the_first() -> None:

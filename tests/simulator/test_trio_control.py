@@ -47,13 +47,14 @@ class Failing:
         raise LookupError("nobody")
 
 
-def steps_in_order(loop: TrioLoop, order: str) -> str:
+def steps_in_order(loop: TrioLoop, order: str, *, asking: str = "") -> str:
     seen: list[str] = []
 
     async def step(name: str) -> None:
         for _ in range(order.count(name)):
             seen.append(name)
-            await trio.lowlevel.checkpoint()
+            if name not in asking or not loop.goes_on():
+                await trio.lowlevel.checkpoint()
 
     async def job() -> None:
         async with trio.open_nursery() as nursery:
@@ -77,6 +78,113 @@ def test_any_order_of_steps_can_be_chosen(letters: list[str]) -> None:
         assert steps_in_order(loop, order) == order
     finally:
         loop.close()
+
+
+@given(st.permutations("aaabbbccc"), st.sampled_from(["a", "b", "ac", "abc"]))
+def test_who_asks_before_its_checkpoint_changes_no_order(letters: list[str], asking: str) -> None:
+    """A task that asks whether it goes on, and skips its checkpoint then, runs as one that does not ask."""
+    order = "".join(letters)
+    loop = TrioLoop(VirtualTime())
+    try:
+        assert steps_in_order(loop, order, asking=asking) == order
+    finally:
+        loop.close()
+
+
+def test_a_task_that_goes_on_costs_no_round_of_trios_loop() -> None:
+    """That is what asking is for: of a hundred steps of one task, trio sees none."""
+    loop = TrioLoop(VirtualTime())
+
+    class Counting(trio.abc.Instrument):
+        rounds = 0
+
+        def before_io_wait(self, _timeout: float) -> None:
+            self.rounds += 1
+
+    async def job() -> int:
+        counting = Counting()
+        trio.lowlevel.add_instrument(counting)
+        for _ in range(100):
+            assert loop.goes_on()
+        rounds = counting.rounds
+        await trio.lowlevel.checkpoint()
+        assert counting.rounds == rounds + 1, "it cannot count"
+        return rounds
+
+    assert loop.run(job, Ordered("")) == 0
+    loop.close()
+
+
+@pytest.mark.parametrize("what", ["timer", "cancelled"])
+def test_a_round_in_which_something_happens_first_is_left_to_trio(what: str) -> None:
+    """A timer that is due and a cancellation come before the choice, as they do in trio's own round."""
+    clock = VirtualTime()
+    loop = TrioLoop(clock)
+    went_on: list[bool] = []
+
+    async def job() -> None:
+        with trio.CancelScope(deadline=5) as scope:
+            went_on.append(loop.goes_on())
+            if what == "timer":
+                clock.now_s = 5
+            else:
+                scope.cancel()
+            went_on.append(loop.goes_on())
+            await trio.lowlevel.checkpoint()
+        went_on.append(loop.goes_on())
+
+    loop.run(job, Ordered(""))
+    loop.close()
+    assert went_on == [True, False, True]
+
+
+def test_a_picker_that_raises_while_a_task_moves_ends_the_loop() -> None:
+    """As it does when trio asks: nothing of it reaches the task, which may catch whatever is raised."""
+    loop = TrioLoop(VirtualTime())
+
+    class FailingOnce(Ordered):
+        asked = 0
+
+        def pick(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
+            self.asked += 1
+            if self.asked == 2:
+                raise LookupError("nobody")
+            return super().pick(batch)
+
+    async def job() -> None:
+        await trio.lowlevel.checkpoint()
+        try:
+            loop.goes_on()
+        except BaseException:
+            raise AssertionError("it was told") from None
+
+    with pytest.raises(LookupError, match="nobody"):
+        loop.run(job, FailingOnce(""))
+    loop.close()
+    gc.collect()
+
+
+def test_what_a_task_has_set_is_not_seen_by_who_picks() -> None:
+    """Context variables of the task that asks stay its own: what a pick sets off does not inherit them."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
+    variable.set("the caller's")
+    seen: list[str] = []
+
+    class Looking(Ordered):
+        def pick(self, batch: list[trio.lowlevel.Task]) -> trio.lowlevel.Task | None:
+            seen.append(variable.get())
+            return super().pick(batch)
+
+    async def job() -> None:
+        variable.set("the task's")
+        await trio.lowlevel.checkpoint()
+        loop.goes_on()
+
+    loop = TrioLoop(VirtualTime())
+    loop.run(job, Looking(""))
+    loop.close()
+    assert len(seen) >= 2
+    assert set(seen) == {"the caller's"}
 
 
 def test_a_loop_serves_many_jobs_and_hands_back_what_they_return_or_raise() -> None:

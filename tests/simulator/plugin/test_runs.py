@@ -51,7 +51,7 @@ def test_a_failing_test_shows_the_incident_and_nothing_of_the_framework(run: Any
     result.stdout.re_match_lines(
         [
             r"never_lost: is 1",
-            r"  none of the 2 schedules with fewer switches violates it, and it needs no fault",
+            r"  minimal: none of the 2 schedules with fewer switches violates it, and it needs no fault",
             r" step  lane +what +outcome",
             r"    2  +(first|second) +reads",
             r"    4  +(first|second) +reads +switch",

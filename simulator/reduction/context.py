@@ -1,0 +1,80 @@
+"""What a step's effects are beyond what the doors tell: its process's memory, planned faults, and what claims look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from simulator.effects import EVERYTHING, SHARED, VERSION, Effects, Resource
+from simulator.schedule import CLOCK, FAULT
+
+if TYPE_CHECKING:
+    from simulator.reduction.following import Node
+    from simulator.schedulers.base import Lane
+    from simulator.trace import Trace
+
+
+class Context:
+    """Completes effects.
+
+    Args:
+        judged_at_commits: claims are asked after each commit, and may look at what points and calls share.
+        judged_at_steps: claims are asked after each step, so that every order is one of its own.
+
+    Attributes:
+        private: processes whose lanes are known to share no memory.
+        doomed: processes for which a fault is planned, and in place of which of their steps it strikes.
+    """
+
+    def __init__(self, *, judged_at_commits: bool = False, judged_at_steps: bool = False) -> None:
+        self._judged_at_commits = judged_at_commits
+        self._judged_at_steps = judged_at_steps
+        self.private: frozenset[str] = frozenset()
+        self.doomed: frozenset[tuple[str, int]] = frozenset()
+        self._process_of: dict[str, str] = {}
+
+    def meet(self, lanes: Iterable[Lane]) -> None:
+        """Notes whose lanes these are."""
+        for lane in lanes:
+            self._process_of.setdefault(lane.label, lane.process)
+
+    def process_of(self, label: str, trace: Trace) -> str:
+        """The process of a lane; a task's, that was never seen in a choice, is that of its actor."""
+        known = self._process_of.get(label)
+        while known is None:
+            known = trace.processes.get(label)
+            label, dot, _ = label.rpartition(".")
+            if not dot:
+                break
+        return known or ""
+
+    def effects(self, trace: Trace, node: Node, until: int) -> Effects:
+        """The effects of a node's step, and of what was recorded after it up to the next one's."""
+        if node.lane == CLOCK or self._judged_at_steps:
+            return EVERYTHING
+        effects = trace.effects_of(node.step)
+        for step in range(node.step + 1, until):
+            effects = effects | trace.effects_of(step)
+        process = self.process_of(node.lane, trace)
+        writes: set[Resource] = set()
+        if process not in self.private:
+            writes.add(("memory", process))
+        if any(process == each for each, _ in self.doomed):
+            writes.add(("steps", process))
+        bumps = effects.bumps
+        if self._judged_at_commits and VERSION in bumps:
+            bumps = bumps | {SHARED}
+        return replace(effects, writes=effects.writes | writes, bumps=bumps)
+
+    def is_struck_next(self, lane: str, trace: Trace, moved: Mapping[str, int]) -> bool:
+        """Whether a fault strikes in place of a lane's next step, when its process has moved so often."""
+        process = self.process_of(lane, trace)
+        return (process, moved.get(process, 0) + 1) in self.doomed
+
+    def struck(self, trace: Trace, node: Node) -> tuple[str, ...]:
+        """Where a fault struck: the lanes of its process that could have moved; nothing where none did."""
+        if trace.steps[node.step][0] != FAULT:
+            return ()
+        process = self.process_of(node.lane, trace)
+        return tuple(label for label in node.ready if self.process_of(label, trace) == process)

@@ -1,0 +1,75 @@
+"""Steps that are said to be independent are swapped; a door that forgets an effect is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from scenarios.incidents.subscription_224.scenario import polling, seen_by, webhook
+from scenarios.incidents.subscription_224.shops import REFERENCE, V2_4_10
+from simulator import Bounds, Claims, World, explore
+from simulator.database.predicates import Predicates
+from simulator.database.sqlite import SqliteDatabase
+from simulator.effects import Collected
+from simulator.reduction.context import Context
+from simulator.reduction.dependence import Dependence
+from simulator.reduction.search import Reduction
+from simulator.reduction.validator import Validator, WrongFootprint
+from simulator.schedulers.base import Limits
+from tests.simulator.exhaustive.brute_force import Program, of_programs
+from tests.simulator.exhaustive.litmus import LITMUS
+
+
+def validated(programs: Sequence[Program], *, early: int = 0) -> int:
+    """How many pairs were swapped in all executions that the search makes."""
+    with of_programs(*programs, early=early).simulation() as simulation:
+        validator = Validator(simulation, pairs=5)
+        reduction = Reduction(simulation.execute, simulation, Context(), Dependence(), {})
+        while not reduction.over:
+            outcome = reduction.next()
+            assert reduction.last is not None
+            if outcome is not None:
+                validator.check(outcome, reduction.last.events, reduction.last.before, {})
+    return validator.swapped
+
+
+@pytest.mark.parametrize("name", LITMUS)
+def test_independent_steps_can_be_swapped(name: str) -> None:
+    assert validated(LITMUS[name]) > 0
+
+
+def test_with_early_timers_as_well() -> None:
+    assert validated(LITMUS["locked counter"], early=1) > 0
+
+
+def test_a_door_that_forgets_a_look_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Predicates, "looks", lambda *_: ([], 0))
+    with pytest.raises(WrongFootprint, match="were said to be independent; the other way round"):
+        validated(LITMUS["webhook before commit"])
+
+
+def test_a_door_that_forgets_the_lock_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Collected, "take", lambda *_, **__: None)
+    monkeypatch.setattr(Collected, "give_back", lambda *_: None)
+    with pytest.raises(WrongFootprint):
+        validated(LITMUS["one key for two"])
+
+
+@pytest.mark.parametrize("shop", [REFERENCE, V2_4_10], ids=lambda shop: shop.name)
+def test_the_purchase_flow_has_right_footprints(shop: object) -> None:
+    """Webhook against polling, without claims, so that the deployed shop is looked at beyond its first violation."""
+
+    async def scenario(world: World) -> None:
+        await seen_by(world, shop, api=[webhook()], bot=[polling()])  # type: ignore[arg-type]
+
+    result = explore(
+        scenario,
+        claims=Claims(),
+        database=SqliteDatabase(shop.schema),  # type: ignore[attr-defined]
+        scheduler="exhaustive",
+        limits=Limits(15, validate=True),
+        bounds=Bounds(early_timers_max=0),
+    )
+    assert result.failure is None
+    assert any("pairs of steps swapped, no difference" in line for line in result.details)
