@@ -241,7 +241,7 @@ ABLATIONS = (
         name="mail_key",
         guard="a mail is sent under one key, however often",
         where="reference/flows/leads.py:client_ref_for",
-        scenario=flows.timer_sweep_and_recovery,
+        scenario=flows.a_lost_mail,
         claim="one_mail_per_form",
         changes=[(messages_sender, "_call", another_key)],
     ),

@@ -1,10 +1,5 @@
 """All ablations, flow by flow, and the keys of the schema that need none, each with its reason."""
 
-# TEMPORARY NOTE between helpers, the lead removes it: rest_sessions.py and messages.py (with scenarios/flows/{deals,rest_sessions,leads,
-# messages}.py) are being written by another helper since 04:10. Whoever is in purchases.py: complete purchases (grants, provisioning,
-# worker turns, pool, outbox fence and lease, inbox take); tickets.py with scenarios/flows/tickets.py is a third helper's (since 04:18);
-# then scenarios/flows/test_purchases.py and the one that mixes all flows, tests/scenarios for the command, tox env `ablations`, docs/ablations.md.
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

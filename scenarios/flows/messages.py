@@ -213,7 +213,7 @@ async def overtaken_before_the_call(world: World) -> None:
     await world.quiesce()
 
 
-@simulate(schema=metadata, executions=20, always=[one_sms_per_lead], eventually=[one_mail_per_form])
+@simulate(schema=metadata, executions=80, always=[one_sms_per_lead], eventually=[one_mail_per_form])
 async def two_sweeps(world: World) -> None:
     """Two sweeps reach for the same messages; only what the providers see is asked."""
     landing = Landing(world)

@@ -235,9 +235,9 @@ async def the_crm_dies(world: World) -> None:
 async def the_deal_is_lost(world: World) -> None:
     """The CRM closes the deal while its page is open, or being made, and a cron runs."""
     desk = desk_with_deal(world)
-    desk.stripe.trouble[1] = world.choose("the first creation", AT_A_CREATION)
+    desk.stripe.trouble[1] = world.choose("the first creation", ("late", "lost answer", "kept 500", ""))
     desk.runs("worker", hourly(), worker(after=MINUTE, ticks=6))
-    desk.runs("api", crm(status=DealStatus.LOST, version=3, deliveries=2))
+    desk.runs("api", crm(after=timedelta(seconds=1), status=DealStatus.LOST, version=3, deliveries=2))
     await world.quiesce()
 
 
