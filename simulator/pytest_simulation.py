@@ -104,6 +104,7 @@ class _Run:
                 ),
                 bounds=self._specification.bounds,
                 test=self._test,
+                shrinking=self._specification.shrinking,
                 keep=self._save,
                 check_determinism=self._options.check_determinism,
                 coverage=self._options.interleavings,

@@ -31,6 +31,7 @@ class Specification:
         bounds: how far one execution may go.
         sequential: whether it is meant that nobody can come between anybody.
         engines: the databases that its claims are about.
+        shrinking: whether a failure is made as short as it can be.
     """
 
     scenario: Callable[..., Any]
@@ -42,6 +43,7 @@ class Specification:
     bounds: Bounds
     sequential: bool = False
     engines: tuple[str, ...] = ENGINES
+    shrinking: bool = True
 
 
 def simulate(
@@ -57,6 +59,7 @@ def simulate(
     scheduler: str | None = None,
     sequential: bool = False,
     engines: Sequence[str] = ENGINES,
+    shrinking: bool = True,
     steps_max: int = 10_000,
     early_timers_max: int = 2,
     latency_bound_s: float = 30.0,
@@ -84,6 +87,8 @@ def simulate(
         scheduler: the search; ``--scheduler`` overrides it.
         sequential: that nothing interleaves is meant: the test does not fail as vacuous for that.
         engines: the databases that the claims are about, where it is not both; on another the test is skipped.
+        shrinking: whether a failure is made as short as it can be; without, a test with ``finds`` whose story nobody reads is
+            over as soon as it is found.
         steps_max: an execution with more steps is reported as endless.
         early_timers_max: how often in one execution a timer may fire while operations are in flight.
         latency_bound_s: how long, in virtual seconds, an operation may be held by that.
@@ -110,7 +115,16 @@ def simulate(
 
     def decorate(scenario: Callable[..., Any]) -> Callable[..., None]:
         specification = Specification(
-            scenario, schema, claims, finds, executions, scheduler, bounds, sequential, tuple(engines)
+            scenario,
+            schema,
+            claims,
+            finds,
+            executions,
+            scheduler,
+            bounds,
+            sequential,
+            tuple(engines),
+            shrinking,
         )
         return _as_test(scenario, specification)
 

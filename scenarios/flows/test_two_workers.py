@@ -224,7 +224,7 @@ class Hasty(Service):
         return jobs_max
 
 
-@simulate(schema=metadata, finds=keys_match_what_is_wanted, executions=100)
+@simulate(schema=metadata, finds=keys_match_what_is_wanted, shrinking=False, executions=100)
 async def test_a_worker_that_reports_before_it_works_loses_a_key(world: World) -> None:
     """Killed in between, the job is done by the books, and the server never hears of the key."""
     a_key_is_due(world, make=Hasty)

@@ -100,7 +100,7 @@ class NewStripeKeyEachTime:
         return await self._sessions.create(replace(request, idempotency_key=str(uuid.uuid4())))
 
 
-@simulate(schema=metadata, eventually=DEALS, finds=one_page_per_claim)
+@simulate(schema=metadata, eventually=DEALS, finds=one_page_per_claim, shrinking=False)
 async def test_a_new_key_for_each_call_makes_two_pages(world: World) -> None:
     """Without the guard."""
 

@@ -111,7 +111,7 @@ class SentUntilAnswered:
             return await self._sms.send(recipient, text, reference)
 
 
-@simulate(schema=metadata, eventually=LEAD, finds=at_most_one_sms)
+@simulate(schema=metadata, eventually=LEAD, finds=at_most_one_sms, shrinking=False)
 async def test_to_send_until_there_is_an_answer_is_to_send_twice(world: World) -> None:
     """Without the guard: a client that repeats what has no key."""
 
@@ -134,7 +134,7 @@ class MailWithoutAKey:
         return await self._mailer.send(to, subject, body, str(uuid.uuid4()))
 
 
-@simulate(schema=metadata, eventually=LEAD, finds=at_most_one_mail)
+@simulate(schema=metadata, eventually=LEAD, finds=at_most_one_mail, shrinking=False)
 async def test_a_mail_without_our_key_comes_twice(world: World) -> None:
     """Without the guard: both attempts are lost within one call, and the next call is another mail."""
 

@@ -126,7 +126,7 @@ class NewKeyEachTime:
         return await self._yookassa.create(replace(request, idempotence_key=str(uuid.uuid4())))
 
 
-@simulate(schema=metadata, eventually=PURCHASE, finds=one_payment_per_intention)
+@simulate(schema=metadata, eventually=PURCHASE, finds=one_payment_per_intention, shrinking=False)
 async def test_a_new_key_for_each_call_makes_two_payments(world: World) -> None:
     """The same scenario without the guard: the key is what makes a repetition harmless."""
     town = await a_purchase(world, "yookassa", changed=_with_new_keys)

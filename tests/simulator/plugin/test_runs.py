@@ -164,3 +164,38 @@ def test_an_expected_failure_has_its_line_as_well(run: Any) -> None:
     result = run("    @pytest.mark.xfail(strict=True)" + run.violated)
     result.assert_outcomes(xfailed=1)
     assert run.summary(result)[0] == "violated  no_addition_is_lost  6 steps, 1 switch"
+
+
+def test_a_story_that_nobody_reads_is_not_shrunk(pytester: pytest.Pytester) -> None:
+    """``shrinking=False``: found is enough; the schedule is saved as it was found."""
+    pytester.makepyfile(
+        """
+        from simulator import Operator, World, simulate
+
+
+        def nobody_was_first(world: World) -> str | None:
+            return "somebody was" if getattr(world, "seen", None) == ["late", "early"] else None
+
+
+        async def two(world: World) -> None:
+            world.seen = []
+
+            async def go(name: str) -> None:
+                for _ in range(5):
+                    await world.point("step")
+                world.seen.append(name)
+
+            world.run(Operator(go, "early", name="early"), Operator(go, "late", name="late"))
+            await world.quiesce()
+
+
+        test_shrunk = simulate(finds=nobody_was_first, scheduler="seeded")(two)
+        test_as_found = simulate(finds=nobody_was_first, scheduler="seeded", shrinking=False)(two)
+        """
+    )
+
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+
+    result.assert_outcomes(passed=2)
+    result.stdout.re_match_lines([r"found\s+shrunk-\w+\s+12 steps$"])
+    result.stdout.no_re_match_line(r"found\s+as_found-\w+\s+12 steps$")
