@@ -53,6 +53,7 @@ class Exploration:
         inconclusive: why a search for a proof has none, and what would settle it; empty for every other.
         details: what a proof, or as much as there is of one, rests on; a line each.
         coverage: what the executions have seen of the interleavings; None when nobody asked.
+        interleavings: how many an exhaustive search explored, up to equivalence; 0 for every other, and where it failed.
     """
 
     failure: Failure | None
@@ -71,6 +72,7 @@ class Exploration:
     inconclusive: str = ""
     details: tuple[str, ...] = ()
     coverage: Coverage | None = None
+    interleavings: int = 0
 
     @property
     def verdict(self) -> Verdict:
@@ -199,6 +201,7 @@ def _explored(
         inconclusive=searched.inconclusive,
         details=(*searched.details, *(judge.details for judge in judges)),
         coverage=coverage,
+        interleavings=searched.interleavings,
     )
 
 

@@ -33,6 +33,6 @@ def test_the_first_two_commands_install_and_test() -> None:
     commands = [line for block in blocks("sh") for line in block.splitlines() if "pip install" in line]
 
     assert commands[:2] == [
-        'python -m pip install -e ".[test]" && pytest scenarios/',
+        'python -m pip install -e ".[test]" && pytest scenarios/ -n auto',
         "python -m pip install tox && tox run -m test",
     ]

@@ -140,6 +140,7 @@ class Searched:
         failure: the first failing outcome, or None.
         inconclusive: why a search for a proof has none, and what would settle it; empty for every other.
         details: what a proof, or as much as there is of one, rests on; a line each.
+        interleavings: for an exhaustive search, how many it explored, up to equivalence.
     """
 
     executions: int
@@ -148,6 +149,7 @@ class Searched:
     failure: Outcome | None
     inconclusive: str = ""
     details: tuple[str, ...] = ()
+    interleavings: int = 0
 
     @property
     def claim(self) -> str:

@@ -208,4 +208,5 @@ class ExhaustiveSearch:
             failure=failure,
             inconclusive=inconclusive,
             details=certificate.lines(),
+            interleavings=certificate.interleavings,
         )
