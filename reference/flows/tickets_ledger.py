@@ -80,7 +80,9 @@ async def note_bound(
     """Show an invitation in the contests that are open when it is made; it is worth nothing until a payment qualifies it."""
     for contest_id in contest_ids:
         row = _event(contest_id, referred_id, invitation, RefEventStatus.BOUND)
-        await connection.execute(ref_events.insert(), row)  # the invitation's key lets only one writer come here
+        await connection.execute(
+            ref_events.insert(), row
+        )  # the invitation's key lets only one writer come here
 
 
 async def _qualify(

@@ -45,7 +45,7 @@ def test_a_proof_that_is_given_up_is_inconclusive() -> None:
     proved = prove(proof, seconds=1e-6)
 
     assert proved.verdict == "inconclusive"
-    assert proved.why.startswith("not finished after 0 executions")
+    assert proved.why.startswith("not finished after no execution")
 
 
 def test_the_command_says_that_not_all_hold(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 
 def test_a_run_ends_with_a_line_for_each_news_and_one_for_what_holds(run: Any) -> None:
     """Found, violated, missed and vacuous have names, which are those of the files; what holds is counted."""
