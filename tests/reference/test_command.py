@@ -161,7 +161,7 @@ def test_everything_that_is_wrong_is_said_at_once_and_no_value_with_it(
 ) -> None:
     """One start, one list: by name, with what was expected; a value might be a secret in the wrong variable."""
     told |= {
-        "REFERENCE_POOL_SIZE": "sk_live_in_the_wrong_place",
+        "REFERENCE_POOL_SIZE": "sk_test_in_the_wrong_place",
         "REFERENCE_STRIPE_URL": "ftp://geheim",
         "REFERENCE_ADMIN_TOKEN": "short",
         "REFERENCE_STRIPE_APIKEY": "misspelt",
