@@ -114,6 +114,7 @@ class Incoming:
         async def act() -> None:
             nonlocal begun
             begun = True
+            self._process.touch(("came", actor.name))
             await self._call(actor)
 
         def killed() -> None:
@@ -137,6 +138,7 @@ class Incoming:
         async def deliver() -> None:
             nonlocal sent
             sent = True
+            self._process.touch(("came", hook.name))
             try:
                 await hook.program(*self._process._arguments(hook.args))
             except SimulatorError:

@@ -61,6 +61,7 @@ class Delivery:
     async def _answered(self, response: HttpResponse) -> None:
         what = f"answers {response.status} to {self.request.method} {self.request.path}"
         await self.world.conductor.point("reply", what)
+        self.process.touch(("answered", self.process.name))
         self.response = response
         self.ended.set()
 

@@ -11,7 +11,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
 from simulator.errors import InvariantRaised, SimulatorError
 from simulator.runtime.callsite import describe, is_users
@@ -60,13 +60,18 @@ class Failure:
         return "\n".join([f"{self.name}: {self.reason}", *(f"    {line}" for line in self.details)])
 
 
+def is_sql(claim: Claim) -> TypeGuard[SqlClaim]:
+    """Whether a claim is a query: what ``isinstance`` says, at a tenth of its cost (it is asked after each commit)."""
+    return hasattr(claim, "sql") and hasattr(claim, "name")
+
+
 def name_of(claim: Claim) -> str:
     """The name of a claim.
 
     Raises:
         TypeError: it is none.
     """
-    if isinstance(claim, SqlClaim):
+    if is_sql(claim):
         return claim.name
     if not callable(claim):
         raise TypeError(f"a claim is a function of the world, or has a name and an sql; got {claim!r}")
@@ -81,9 +86,9 @@ def check_now(claim: Claim, world: World) -> str | None:
         SimulatorError: the claim is an async function, which cannot be asked after a commit.
     """
     try:
-        if isinstance(claim, SqlClaim):
+        if is_sql(claim):
             return _rows_as_reason(world.database.rows(claim.sql))
-        reason = claim(world)
+        reason = _asked(claim, world)
     except Exception as error:
         raise _raised(claim, error) from error
     if inspect.isawaitable(reason):
@@ -101,15 +106,19 @@ async def check_at_rest(claim: Claim, world: World) -> str | None:
     Raises:
         InvariantRaised: the claim itself failed.
     """
-    if isinstance(claim, SqlClaim):
+    if is_sql(claim):
         return check_now(claim, world)
     try:
-        reason = claim(world)
+        reason = _asked(claim, world)
         if inspect.isawaitable(reason):
             reason = await reason
     except Exception as error:
         raise _raised(claim, error) from error
     return _checked_reason(claim, reason)
+
+
+def _asked(function: Any, world: World) -> Any:
+    return function(world)
 
 
 def _checked_reason(claim: Claim, reason: object) -> str | None:
@@ -121,7 +130,7 @@ def _checked_reason(claim: Claim, reason: object) -> str | None:
 
 
 def _raised(claim: Claim, error: Exception) -> InvariantRaised:
-    where = f"its SQL is:\n{claim.sql}" if isinstance(claim, SqlClaim) else _place_of(error)
+    where = f"its SQL is:\n{claim.sql}" if is_sql(claim) else _place_of(error)
     return InvariantRaised(
         f"the invariant {name_of(claim)} raised {type(error).__name__}: {error}; that says nothing about the code "
         f"under test. {where}"

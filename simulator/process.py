@@ -99,13 +99,13 @@ class Process:
         self._is_up()
 
     def _is_up(self) -> None:
-        self._touch(("life", self.name))
+        self.touch(("life", self.name))
         self._up = True
         self._incoming.start()
 
     def kill(self) -> None:
         """SIGKILL: connections are rolled back and dropped now; memory and timers are gone."""
-        self._touch(("life", self.name))
+        self.touch(("life", self.name))
         self.alive = self._up = False
         self.app = None
         self._conductor.trace.note(f"{self.name} dies: its open transactions are rolled back")
@@ -120,10 +120,11 @@ class Process:
 
     def interrupt(self) -> None:
         """SIGINT."""
-        self._touch(("life", self.name))
+        self.touch(("life", self.name))
         self.stopping.set()
 
-    def _touch(self, *resources: Resource) -> None:
+    def touch(self, *resources: Resource) -> None:
+        """Says what the current step changed that outlives the process (`simulator.effects`)."""
         if self._conductor.trace.recording:
             self._conductor.trace.collect().add(writes=resources)
 
@@ -144,7 +145,7 @@ class Process:
     ) -> None:
         """Starts a lane; ``on_killed`` is called, outside of the process, when the process is killed under it."""
         lane = self._conductor.new_lane(name, self.name, numbered=numbered)
-        self._touch(("label", name))
+        self.touch(("label", name))
         self._conductor.trace.processes[lane.label] = self.name
         life = self._lives[lane] = _Life(on_killed)
         context = contextvars.copy_context()
@@ -161,6 +162,8 @@ class Process:
             except BaseException as error:
                 if not self._heard(lane, error):
                     raise
+        if lane.alive:
+            self.touch(("ended", lane.label))
         self._lives.pop(lane, None)
         self._conductor.lane_ended(lane)
 

@@ -16,7 +16,7 @@ from simulator.reduction.dependence import Dependence, Number
 from simulator.reduction.following import Node
 from simulator.reduction.wakeup import Branch
 
-FORMAT = "turnstile frontier 1"
+FORMAT = "turnstile frontier 2"
 _FLAGS = ("took", "gave_back", "would_wait", "everything", "unsure")
 _RESOURCES = ("reads", "writes", "bumps")
 

@@ -16,6 +16,7 @@ from simulator.effects import EVERYTHING
 from simulator.reduction.dependence import Dependence, Number
 from simulator.reduction.events import Causality, Race
 from simulator.reduction.following import Following, Node, Redundant, events_of, still_asleep
+from simulator.reduction.moments import Moments
 from simulator.reduction.wakeup import Beginning, Branch, first_step, insert
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Reduction:
         conflicts: how many races were met.
         strayed: executions that did not follow their plan.
         steps: the most steps that each process made.
+        moments: before which of a process's steps its death is one of its own.
         asked: the data and faults that the scenario asked for.
         asked_otherwise: that was not the same in all executions.
         last: the causal order of the last execution.
@@ -71,6 +73,7 @@ class Reduction:
         self.conflicts = 0
         self.strayed = 0
         self.steps: dict[str, int] = {}
+        self.moments = Moments()
         self.asked: list[Asked] = []
         self.asked_otherwise = False
         self._complete = False  # some execution was
@@ -86,9 +89,9 @@ class Reduction:
         """The states on the way to the next execution, and how that one goes on."""
         return self._stack, self._then
 
-    def go_to(self, stack: list[Node], then: list[Branch], steps: dict[str, int]) -> None:
-        """Goes on where another search stood; ``steps`` as that one knew them."""
-        self._stack, self._then, self.steps = stack, then, steps
+    def go_to(self, stack: list[Node], then: list[Branch], steps: dict[str, int], moments: Moments) -> None:
+        """Goes on where another search stood; ``steps`` and ``moments`` as that one knew them."""
+        self._stack, self._then, self.steps, self.moments = stack, then, steps, moments
 
     def effects(self) -> list[tuple[str, Effects]]:
         """Who made each event of the last execution, and its effects."""
@@ -167,6 +170,7 @@ class Reduction:
             if index:
                 node.sleep = still_asleep(nodes[index - 1], self._dependence)
         events = events_of(nodes, trace, self._context)
+        self.moments.learn(nodes, trace, self._context, self._dependence)
         causality = self.last = Causality(events, self._dependence, locks_disable=self._locks_disable)
         self.conflicts += causality.conflicts
         for race in causality.races:

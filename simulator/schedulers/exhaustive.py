@@ -2,7 +2,8 @@
 
 Data and faults are the outer loop, fewest faults first: what a fault does depends on how many steps a process has made, and
 a choice is no race. So a fault's moments are tried from its process's first step to the last one that it makes in any
-execution without that fault. Within a plan, each class is executed once.
+execution without that fault; a death that comes to the same as an earlier one (`simulator.reduction.moments`) is left out.
+Within a plan, each class is executed once.
 
 There are three verdicts. A violation ends the search. *Holds* is said only when every plan was exhausted and nothing was
 found that the reduction cannot see; else the search is *inconclusive*, and says why and what would settle it.
@@ -16,11 +17,13 @@ from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from simulator.clock import RealTime
+from simulator.faults import Crash
 from simulator.oracles import SqlClaim
 from simulator.reduction.certificate import Certificate
 from simulator.reduction.context import Context
 from simulator.reduction.dependence import Dependence
 from simulator.reduction.frontier import read_frontier, write_frontier
+from simulator.reduction.moments import Moments
 from simulator.reduction.search import Reduction
 from simulator.reduction.validator import Validator
 from simulator.schedulers.base import Execute, Limits, Searched
@@ -91,7 +94,7 @@ class ExhaustiveSearch:
         self._reduction: Reduction | None = None
         self._listener: Frontier | None = None
         self._told_s = 0.0
-        self._position: tuple[list[Node], list[Branch], dict[str, int]] | None = None
+        self._position: tuple[list[Node], list[Branch], dict[str, int], Moments] | None = None
 
     def run(self, execute: Execute, limits: Limits) -> Searched:
         """Explores plan after plan until a failure, the end, or the limits."""
@@ -153,6 +156,7 @@ class ExhaustiveSearch:
         rest = {
             "plans": [[plan.faults, plan.answers, plan.settled, sorted(plan.doomed)] for plan in self._plans],
             "steps": self._reduction.steps,
+            "moments": self._reduction.moments.as_data(),
             "certificate": self.certificate.as_data(),
         }
         return write_frontier(*self._reduction.position(), rest, self._dependence)
@@ -168,7 +172,7 @@ class ExhaustiveSearch:
             Plan(faults, next(self._numbers), answers, settled, frozenset(map(tuple, doomed)))
             for faults, answers, settled, doomed in rest["plans"]
         ]
-        self._position = stack, then, rest["steps"]
+        self._position = stack, then, rest["steps"], Moments(map(tuple, rest["moments"]))
         self.certificate.go_on_from(rest["certificate"])
 
     def so_far(self) -> tuple[str, ...]:
@@ -193,7 +197,10 @@ class ExhaustiveSearch:
             fault = kind == "fault"
             last = min(options - 1, reduction.steps.get(of, 0)) if fault else options - 1
             steps = fault and not of.startswith(_CALLS)
+            dies = steps and name.partition("~")[0] == Crash(of).name
             for index in range(1, last + 1):
+                if dies and not reduction.moments.tell(of, index):
+                    continue
                 doomed = plan.doomed | {(of, index)} if steps else plan.doomed
                 answers = {**plan.answers, name: index}
                 yield Plan(plan.faults + fault, next(self._numbers), answers, place + 1, doomed)

@@ -107,7 +107,7 @@ def of_programs(
     async def act(world: World, name: str, program: Program) -> None:
         database: Any = world.database
         connection = await database.connection(isolation_level=None)
-        got = results.setdefault(name, [])
+        got: list[Any] = []
         for sql in program:
             if sql.startswith("SLEEP"):
                 await trio.sleep(float(sql.split()[1]))
@@ -122,6 +122,7 @@ def of_programs(
                         await connection.rollback()
                     break
         await connection.close()
+        results[name] = got  # what a process knew that died is nobody's result
 
     async def scenario(world: World) -> None:
         results.clear()

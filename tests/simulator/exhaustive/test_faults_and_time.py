@@ -32,6 +32,12 @@ _DOWN_FOR_GOOD = None
             [Crash("p0", _DOWN_FOR_GOOD), Crash("p1", _DOWN_FOR_GOOD)],
         ),
         ([[ADD.format(1)], [READ]], True, [Crash("p0", 0.45)]),
+        ([[ADD.format(1), READ, ADD.format(3)], [READ]], True, [Crash("p0", _DOWN_FOR_GOOD)]),
+        (
+            [["BEGIN IMMEDIATE", READ, "SLEEP 10", READ, "COMMIT"], [ADD.format(2)]],
+            True,
+            [Crash("p0", _DOWN_FOR_GOOD)],
+        ),
         ([[READ, ADD.format(1)], [ADD.format(2)]], True, [Pause("p0", 45.0)]),
         ([LOCKED, [ADD.format(2)]], True, [Pause("p0", 45.0)]),
     ],
@@ -41,6 +47,8 @@ _DOWN_FOR_GOOD = None
         "both die at once",
         "each may die",
         "comes back",
+        "dies between two writes",
+        "dies when it has slept",
         "pauses",
         "pauses locked",
     ],
@@ -53,6 +61,13 @@ def test_faults_at_every_moment(programs: list[Program], processes: bool, faults
     found = searched_with_faults(of_programs(*programs, processes=processes, faults=faults))
     assert set(found.states) == set(every.states)
     assert found.executions < every.executions
+
+
+def test_a_death_that_changes_nothing_is_no_plan_of_its_own() -> None:
+    """Who only looks dies before it has come or after it has, wherever that is: two plans beside the one without a death."""
+    reads = [READ] * 5
+    found = searched_with_faults(of_programs(reads, [READ], faults=[Crash("p0", _DOWN_FOR_GOOD)]))
+    assert found.executions == 3
 
 
 @pytest.mark.parametrize(
