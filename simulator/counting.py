@@ -76,13 +76,22 @@ class Counter:
         except Exception:
             self._keep(self.simulation.conductor.trace.schedule(test=self._test, database=self._database))
             raise
-        self.executions += 1
-        self.reached |= outcome.reached
-        self._note(outcome)
+        self._count(outcome)
         if self._check_determinism:
             self._again(outcome)
         self._progress(self.executions)
         return outcome
+
+    def heard(self, executions: int, reached: frozenset[str]) -> None:
+        """Other processes ran so many, they held, and they reached these claims."""
+        self.executions += executions
+        self.reached |= reached
+        self._progress(self.executions)
+
+    def _count(self, outcome: Outcome) -> None:
+        self.executions += 1
+        self.reached |= outcome.reached
+        self._note(outcome)
 
     def schedule_of(self, outcome: Outcome) -> Schedule:
         """A failure's schedule, as it is saved."""

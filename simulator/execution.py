@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import trio
 from simulator.clock import Clock
 from simulator.errors import SimulatorError
 from simulator.oracles import Claim, Failure, check_at_rest, check_now, name_of
+from simulator.outcome import Outcome
 from simulator.runtime.callsite import describe, is_users
 from simulator.runtime.conductor import Conductor
 from simulator.runtime.fences import Fences
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from simulator.schedulers.base import Scheduler
 
 Scenario = Callable[[World], Awaitable[None]]
+
+__all__ = ["Bounds", "Claims", "Outcome", "Scenario", "Simulation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,46 +60,6 @@ class Bounds:
     steps_max: int = 10_000
     early_timers_max: int = 2
     latency_bound_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one execution.
-
-    Attributes:
-        failure: None when every claim held.
-        trace: what happened.
-        preemptions: how often a lane that could have gone on did not (timers that fired early included).
-        faults: how many faults struck.
-        reached: the names of the ``sometimes`` claims that were reached.
-        steps_of: how many steps each process made.
-        asked: how often the scheduler was asked who moves.
-    """
-
-    failure: Failure | None
-    trace: Trace
-    preemptions: int
-    faults: int
-    reached: frozenset[str]
-    steps_of: dict[str, int]
-    asked: int
-
-    @property
-    def cost(self) -> tuple[int, ...]:
-        """Smaller is a shorter story: faults, plain data, preemptions, who takes part, steps, and how late switches are."""
-        steps = self.trace.steps
-        return (
-            self.faults,
-            sum(value for _, value in self.trace.choices),
-            self.preemptions,
-            len({lane for lane, _, _ in steps}),
-            len(steps),
-            sum(self.trace.switches),
-        )
-
-    def without_failure(self) -> Outcome:
-        """The same execution, taken for one that held (a search for one failure passes by another)."""
-        return replace(self, failure=None)
 
 
 _frozen = False

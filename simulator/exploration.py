@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -14,6 +15,7 @@ from simulator.coverage import Coverage
 from simulator.errors import Nondeterminism, SimulatorError
 from simulator.execution import Bounds, Claims, Outcome, Scenario, Simulation
 from simulator.oracles import Failure, name_of
+from simulator.reduction.ahead import Ahead, can_run_ahead
 from simulator.report.conflicts import conflicts
 from simulator.schedule import Schedule
 from simulator.schedulers import EXHAUSTIVE, search_named
@@ -97,6 +99,7 @@ def explore(
     check_determinism: bool = False,
     coverage: bool = False,
     frontier: Frontier | None = None,
+    processes: int = 1,
 ) -> Exploration:
     """Looks for an execution that violates a claim, and shrinks it.
 
@@ -115,6 +118,7 @@ def explore(
         check_determinism: run every schedule twice more, with every detail, and compare.
         coverage: whether it is recorded what the executions have seen (``portfolio`` does so anyway).
         frontier: from where an exhaustive search goes on, and where it leaves what is left when it is broken off.
+        processes: how many an exhaustive search uses; what it finds is the same with any number.
 
     Raises:
         Interrupted: Ctrl-C; it says how far it came.
@@ -126,7 +130,12 @@ def explore(
     claims, judges = judged(claims)
     simulation = Simulation(scenario, claims, database, bounds or Bounds())
     simulation.effects = simulation.every_checkpoint = scheduler == EXHAUSTIVE
-    with simulation:
+    alone = check_determinism or coverage or limits.validate or bool(judges)
+    with ExitStack() as stack:
+        ahead = None
+        if simulation.effects and can_run_ahead(database) and processes > 1 and not alone:
+            ahead = stack.enter_context(Ahead(simulation, processes))
+        stack.enter_context(simulation)
         counter = Counter(simulation, test, progress, keep, check_determinism=check_determinism)
         try:
             return _explored(
@@ -138,6 +147,7 @@ def explore(
                 shrinking=shrinking,
                 covering=coverage,
                 frontier=frontier,
+                ahead=ahead,
             )
         except Interrupted:
             raise
@@ -155,6 +165,7 @@ def _explored(
     shrinking: bool,
     covering: bool,
     frontier: Frontier | None,
+    ahead: Ahead | None,
 ) -> Exploration:
     simulation = counter.simulation
     probe = counter.execute(Wish({}, []))
@@ -168,6 +179,8 @@ def _explored(
     else:
         simulation.moments = {name: 2 * steps for name, steps in probe.steps_of.items()}
     search = search_named(scheduler, length=probe.asked, simulation=simulation)
+    if isinstance(search, ExhaustiveSearch) and ahead is not None:
+        search.use(ahead, counter.heard)
     # One that steers by coverage has its own account.
     coverage: Coverage | None = getattr(search, "coverage", None)
     execute: Execute = counter.execute

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import SimulatorError
+from simulator.runtime.helpers import cores
 from simulator.schedule import Schedule, load_schedule
 from simulator.schedulers import EXHAUSTIVE, is_sampler, search_named
 
@@ -74,6 +75,7 @@ class Options:
     faults_max: int | None = None
     validate_footprints: bool = False
     resume: bool = False
+    processes: int = 1
 
 
 OPTIONS = pytest.StashKey[Options]()
@@ -136,6 +138,13 @@ def add_options(parser: pytest.Parser) -> None:
         help="with --scheduler=exhaustive: at most so many faults in one execution (default: all that are injected)",
     )
     group.addoption(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="with --scheduler=exhaustive: so many processes, which changes nothing but the time it takes (default: as many as "
+        "there are cores; 1 in a worker of pytest-xdist)",
+    )
+    group.addoption(
         "--resume",
         action="store_true",
         help="with --scheduler=exhaustive: go on where the last run was broken off or used up its executions (what was "
@@ -182,7 +191,15 @@ def read_options(config: pytest.Config) -> Options:
         faults_max=option("--faults-max"),
         validate_footprints=option("--validate-footprints"),
         resume=option("--resume"),
+        processes=_processes(config),
     )
+
+
+def _processes(config: pytest.Config) -> int:
+    said: int | None = config.getoption("--processes")
+    if said is not None and said < 1:
+        raise pytest.UsageError(f"--processes must be at least 1; got {said}")
+    return said or (1 if hasattr(config, "workerinput") else cores())
 
 
 def _schedule(path: str | None) -> Schedule | None:

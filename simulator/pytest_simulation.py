@@ -108,6 +108,7 @@ class _Run:
                 keep=self._save,
                 check_determinism=self._options.check_determinism,
                 coverage=self._options.interleavings,
+                processes=self._options.processes,
                 frontier=_SavedFrontier(
                     self._path.with_suffix(".frontier"), self._tell, resume=self._options.resume
                 ),

@@ -67,6 +67,7 @@ class Trace:
     recording: bool = False
     every_checkpoint: bool = False
     _collected: dict[int, Collected] = field(default_factory=dict)
+    _effects: dict[int, Effects] = field(default_factory=dict)  # of steps to which nothing was added since
 
     def record(self, access: Access) -> None:
         """Adds what a door did to the step that is being made; what a scenario does before anybody moves is in none."""
@@ -82,6 +83,7 @@ class Trace:
             step = len(self.steps) - 1
         if step < 0:
             return Collected()
+        self._effects.pop(step, None)
         collected = self._collected.get(step)
         if collected is None:
             collected = self._collected[step] = Collected()
@@ -89,8 +91,11 @@ class Trace:
 
     def effects_of(self, step: int) -> Effects:
         """What a step read and wrote, as far as it is known by now."""
-        collected = self._collected.get(step)
-        return NOTHING if collected is None else collected.done()
+        effects = self._effects.get(step)
+        if effects is None:
+            collected = self._collected.get(step)
+            effects = self._effects[step] = NOTHING if collected is None else collected.done()
+        return effects
 
     def note(self, text: str) -> None:
         """Adds a remark to the step that is being made."""

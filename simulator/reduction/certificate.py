@@ -17,6 +17,7 @@ _ASSUMED = {
     "memory",
     "steps",
     "label",
+    "commits",
 }  # resources that are ours: a conflict over them shows nothing about the scenario
 
 
@@ -35,7 +36,7 @@ class Certificate:
         self._simulation = simulation
         self._reduction: Reduction | None = None
         self._faults = 0
-        self._plans = 0
+        self._plans = self._left = 0
         self._redundant = 0
         self._strayed = 0
         self._conflicted = False
@@ -83,6 +84,21 @@ class Certificate:
         self._events, self._unsure = data["events"], data["unsure"]
         self._asked_otherwise = data["asked_otherwise"]
 
+    def add(self, counted: Mapping[str, Any], *, left: int) -> None:
+        """Another process explored a plan to its end; so many plans are left that are known by now."""
+        self._reduction, self._left = None, left
+        self.executions += counted["executions"]
+        self.interleavings += counted["interleavings"]
+        self._plans += counted["plans"]
+        self._redundant += counted["redundant"]
+        self._strayed += counted["strayed"]
+        self._events += counted["events"]
+        self._unsure += counted["unsure"]
+        self._conflicted |= counted["conflicted"]
+        self._drew_chance |= counted["drew_chance"]
+        self._asked_otherwise |= counted["asked_otherwise"]
+        self._lanes.update(dict.fromkeys(counted["lanes"]))
+
     def note(self, outcome: Outcome | None) -> None:
         """An execution was run."""
         self.executions += 1
@@ -104,6 +120,7 @@ class Certificate:
         self._redundant += self._reduction.redundant
         self._strayed += self._reduction.strayed
         self._asked_otherwise = self._asked_otherwise or self._reduction.asked_otherwise
+        self._reduction = None
 
     def inconclusive(self) -> str:
         """Why this is no proof, and what would settle it; empty when it is one."""
@@ -179,6 +196,10 @@ class Certificate:
 
     def how_far(self) -> str:
         """How much was done, and about how much that is; the estimate takes all ways on from a state for equally long."""
+        if self._reduction is None and self._plans:
+            return (
+                f"{counted(self.executions, 'execution')}, {self._plans} of {self._plans + self._left} plans"
+            )
         share = self._reduction.share() if self._reduction is not None else 0.0
         faults = f" of the plans with {counted(self._faults, 'fault')}" if self._plans > 1 else ""
         return f"{counted(self.executions, 'execution')}, about {share:.0%} of plan {self._plans}{faults}"

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
     from simulator.trace import Trace
 
 
+COMMITS: Resource = ("commits",)
+
+
 class Context:
     """Completes effects.
 
     Args:
         judged_at_commits: claims are asked after each commit, and may look at what points and calls share.
+        commits_in_order: claims are asked after each commit, so that every order of commits is one of its own: on an engine
+            where two transactions can write at a time, nothing else may say so.
         judged_at_steps: claims are asked after each step, so that every order is one of its own.
 
     Attributes:
@@ -27,12 +32,20 @@ class Context:
         doomed: processes for which a fault is planned, and in place of which of their steps it strikes.
     """
 
-    def __init__(self, *, judged_at_commits: bool = False, judged_at_steps: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        judged_at_commits: bool = False,
+        commits_in_order: bool = False,
+        judged_at_steps: bool = False,
+    ) -> None:
         self._judged_at_commits = judged_at_commits
+        self._commits_in_order = commits_in_order
         self._judged_at_steps = judged_at_steps
         self.private: frozenset[str] = frozenset()
         self.doomed: frozenset[tuple[str, int]] = frozenset()
         self._process_of: dict[str, str] = {}
+        self._complete: dict[tuple[Effects, str], Effects] = {}
 
     def meet(self, lanes: Iterable[Lane]) -> None:
         """Notes whose lanes these are."""
@@ -56,12 +69,20 @@ class Context:
         effects = trace.effects_of(node.step)
         for step in range(node.step + 1, until):
             effects = effects | trace.effects_of(step)
-        process = self.process_of(node.lane, trace)
+        key = effects, self.process_of(node.lane, trace)
+        complete = self._complete.get(key)
+        if complete is None:
+            complete = self._complete[key] = self._completed(*key)
+        return complete
+
+    def _completed(self, effects: Effects, process: str) -> Effects:
         writes: set[Resource] = set()
         if process not in self.private:
             writes.add(("memory", process))
         if any(process == each for each, _ in self.doomed):
             writes.add(("steps", process))
+        if self._commits_in_order and VERSION in effects.bumps:
+            writes.add(COMMITS)
         bumps = effects.bumps
         if self._judged_at_commits and VERSION in bumps:
             bumps = bumps | {SHARED}

@@ -30,6 +30,11 @@ class Dependence:
             self._effects.append(effects)
         return number
 
+    @property
+    def count(self) -> int:
+        """How many numbers there are; they are 0, 1, 2 ..."""
+        return len(self._effects)
+
     def effects(self, number: Number) -> Effects:
         """What a number stands for."""
         return self._effects[number]

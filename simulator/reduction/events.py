@@ -72,15 +72,17 @@ class Causality:
     def __init__(self, events: Sequence[Event], dependence: Dependence, *, locks_disable: bool) -> None:
         self.events = events
         self.before: list[int] = []
-        self.races: list[Race] = []
+        self.races: list[Race]
         self.conflicts = 0
         self._dependence = dependence
         self._locks_disable = locks_disable
         self._last: dict[str, int] = {}
+        self._found: list[tuple[int, int, str]] = []
         self._taken = -1  # the index of the event that took the lock last
         self._sections: list[tuple[int, int]] = []  # taken at, given back at
         for index, event in enumerate(events):
             self._add(index, event)
+        self.races = [self._race_of(*race) for race in self._found]
 
     def normal_form(self) -> tuple[tuple[tuple[str, int], ...], ...]:
         """Foata's normal form: the same for equivalent executions, and for no others.
@@ -169,8 +171,17 @@ class Causality:
 
     def _race(self, first: int, second: int, lane: str) -> None:
         self.conflicts += 1
-        instead = [at for at in range(first + 1, second) if not self.before[at] >> first & 1]
-        self.races.append(Race(first, (*instead, second), lane))
+        self._found.append((first, second, lane))
+
+    def _race_of(self, first: int, second: int, lane: str) -> Race:
+        """All that does not come after the first event is done instead, also what came after the second one.
+
+        A step may conflict with more when it comes before the first event (it need not wait any longer, say), and nobody
+        else will ask for it to come after those others as well.
+        """
+        later = range(first + 1, len(self.events))
+        instead = [at for at in later if at != second and not self.before[at] >> first & 1]
+        return Race(first, (*instead, second), lane)
 
 
 def _bits(mask: int) -> Iterator[int]:

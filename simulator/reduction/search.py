@@ -10,22 +10,46 @@ sets are computed anew after each, and what sleeps carries the effects of all ex
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from simulator.effects import EVERYTHING
+from simulator.oracles import is_sql
+from simulator.reduction.context import Context
 from simulator.reduction.dependence import Dependence, Number
 from simulator.reduction.events import Causality, Race
 from simulator.reduction.following import Following, Node, Redundant, events_of, still_asleep
 from simulator.reduction.moments import Moments
+from simulator.reduction.passed import Passed, Position, positions_ahead, tree_of
 from simulator.reduction.wakeup import Beginning, Branch, first_step, insert
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from simulator.effects import Effects
     from simulator.execution import Outcome, Simulation
-    from simulator.reduction.context import Context
     from simulator.reduction.following import Answers, Asked
     from simulator.schedulers.base import Execute
-    from simulator.trace import Trace
+
+    Elsewhere = Callable[[Position, Iterable[Position]], Passed | None]
+
+
+def context_of(simulation: Simulation, doomed: frozenset[tuple[str, int]]) -> Context:
+    """What completes the effects of a simulation's steps.
+
+    Args:
+        simulation: whose.
+        doomed: processes for which a fault is planned, and in place of which of their steps it strikes.
+    """
+    claims, database = simulation.claims, simulation.database
+    asked = (*claims.always, *claims.sometimes)
+    context = Context(
+        judged_at_commits=not all(is_sql(claim) for claim in asked),
+        commits_in_order=bool(asked),
+        judged_at_steps=not database.present and bool(claims.always),
+    )
+    context.doomed = doomed
+    return context
 
 
 class Reduction:
@@ -37,6 +61,8 @@ class Reduction:
         context: completes effects.
         dependence: shared by all plans of a search.
         answers: data and faults by name.
+        elsewhere: says what came of the execution from a position, where another process ran it, and is told which
+            positions will probably be next; None: nobody does.
 
     Attributes:
         executions: complete ones, each of another class.
@@ -58,7 +84,9 @@ class Reduction:
         context: Context,
         dependence: Dependence,
         answers: Answers,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        self._elsewhere = elsewhere
         self._execute = execute
         self._simulation = simulation
         self._context = context
@@ -89,9 +117,9 @@ class Reduction:
         """The states on the way to the next execution, and how that one goes on."""
         return self._stack, self._then
 
-    def go_to(self, stack: list[Node], then: list[Branch], steps: dict[str, int], moments: Moments) -> None:
-        """Goes on where another search stood; ``steps`` and ``moments`` as that one knew them."""
-        self._stack, self._then, self.steps, self.moments = stack, then, steps, moments
+    def go_to(self, stack: list[Node], then: list[Branch]) -> None:
+        """Goes on where another search stood."""
+        self._stack, self._then = stack, then
 
     def effects(self) -> list[tuple[str, Effects]]:
         """Who made each event of the last execution, and its effects."""
@@ -107,8 +135,54 @@ class Reduction:
             weight /= ways
         return 1.0 if self._over else share
 
+    def where(self) -> Position:
+        """All that the next execution depends on."""
+        stack = self._stack
+        return Position(
+            *self._plan(),
+            tuple(node.lane for node in stack),
+            tuple(tuple(node.done.items()) for node in stack),
+            tuple(stack[-1].sleep.items()) if stack else (),
+            tree_of(self._then),
+        )
+
+    def upcoming(self) -> Iterator[Position]:
+        """Where it will be after that, as far as can be told."""
+        return positions_ahead(*self._plan(), self._stack)
+
+    def _plan(self) -> tuple[tuple[tuple[str, int], ...], frozenset[tuple[str, int]]]:
+        return tuple(self._answers.items()), self._context.doomed
+
     def next(self) -> Outcome | None:
         """Runs one more execution; None when it led to nothing new."""
+        passed = None
+        if self._elsewhere is not None:
+            passed = self._elsewhere(self.where(), self.upcoming())
+        if passed is None:
+            passed = self.pass_through()
+        else:
+            self.torn = True
+            self._follow(passed)
+        outcome = passed.outcome
+        if outcome is not None:
+            self.asked_otherwise = self.asked_otherwise or (self._complete and passed.asked != self.asked)
+            self.asked, self._complete = passed.asked, True
+        self.strayed += passed.strayed
+        self._learn(passed)
+        if outcome is not None:
+            for name, steps in outcome.steps_of.items():
+                self.steps[name] = max(steps, self.steps.get(name, 0))
+        if passed.redundant or outcome is None:
+            self.redundant += 1
+            outcome = None if outcome is None or outcome.failure is None else outcome
+        else:
+            self.executions += 1
+        self._go_back()
+        self.torn = False
+        return outcome
+
+    def pass_through(self) -> Passed:
+        """Runs the next execution and concludes nothing from it."""
         following = self._following()
         planned = len(self._stack)
         outcome: Outcome | None
@@ -122,22 +196,17 @@ class Reduction:
         self.torn = True
         trace = self._simulation.conductor.trace if outcome is None else outcome.trace
         following.catch_up(trace)
-        if outcome is not None:
-            self.asked_otherwise = self.asked_otherwise or (self._complete and following.asked != self.asked)
-            self.asked, self._complete = following.asked, True
-        self.strayed += following.strayed
-        self._learn(following, trace)
-        if outcome is not None:
-            for name, steps in outcome.steps_of.items():
-                self.steps[name] = max(steps, self.steps.get(name, 0))
-        if following.redundant or outcome is None:
-            self.redundant += 1
-            outcome = None if outcome is None or outcome.failure is None else outcome
-        else:
-            self.executions += 1
-        self._go_back()
-        self.torn = False
-        return outcome
+        nodes, numbers = following.nodes, []
+        for index, node in enumerate(nodes):
+            until = nodes[index + 1].step if index + 1 < len(nodes) else len(trace.steps)
+            numbers.append(self._dependence.number(self._context.effects(trace, node, until)))
+        return Passed(nodes, numbers, trace, outcome, following.asked, following.redundant, following.strayed)
+
+    def _follow(self, passed: Passed) -> None:
+        """Goes the way that an execution elsewhere has gone."""
+        for node, there in zip(self._stack, passed.nodes, strict=False):
+            node.step = there.step
+        self._stack += passed.nodes[len(self._stack) :]
 
     def _following(self) -> Following:
         database = self._simulation.database
@@ -159,14 +228,11 @@ class Reduction:
         conductor = self._simulation.conductor
         return not self._context.is_struck_next(lane, conductor.trace, conductor.moved)
 
-    def _learn(self, following: Following, trace: Trace) -> None:
-        nodes = following.nodes
-        for index, node in enumerate(nodes):
-            until = nodes[index + 1].step if index + 1 < len(nodes) else len(trace.steps)
-            node.number = self._dependence.number(self._context.effects(trace, node, until))
-            node.always = (
-                node.number if node.always is None else self._dependence.union(node.always, node.number)
-            )
+    def _learn(self, passed: Passed) -> None:
+        nodes, trace = self._stack, passed.trace
+        for index, (node, number) in enumerate(zip(nodes, passed.numbers, strict=True)):
+            node.number = number
+            node.always = number if node.always is None else self._dependence.union(node.always, number)
             if index:
                 node.sleep = still_asleep(nodes[index - 1], self._dependence)
         events = events_of(nodes, trace, self._context)

@@ -73,7 +73,12 @@ def first_step(lane: str, number: Number, beginning: Beginning, dependence: Depe
 
 
 def insert(branches: list[Branch], beginning: Beginning, dependence: Dependence) -> bool:
-    """Adds a beginning to a tree, unless what is in it leads to the same class; returns whether it was added."""
+    """Adds a beginning to a tree, unless what is in it leads to the same class; returns whether it was added.
+
+    Below a branch that may go on in any way the rest of the beginning is said nevertheless. It would be found without, if
+    the effects in the tree were those of this very state; but a lane that sleeps there may have been taken to depend on the
+    branch, in an execution in which it had to wait, and then nobody else asks for what comes before it wakes.
+    """
     while True:
         for branch in branches:
             place = first_step(branch.lane, branch.number, beginning, dependence)
@@ -83,7 +88,7 @@ def insert(branches: list[Branch], beginning: Beginning, dependence: Dependence)
             break
         if place < len(beginning.lanes):
             beginning = beginning.without(place)
-        if not branch.then or not beginning.lanes:
+        if not beginning.lanes:
             return False
         branches = branch.then
     for lane, number in zip(beginning.lanes, beginning.numbers, strict=True):

@@ -11,29 +11,32 @@ found that the reduction cannot see; else the search is *inconclusive*, and says
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, count
 from typing import TYPE_CHECKING, Protocol
 
 from simulator.clock import RealTime
 from simulator.faults import Crash
-from simulator.oracles import SqlClaim
 from simulator.reduction.certificate import Certificate
-from simulator.reduction.context import Context
 from simulator.reduction.dependence import Dependence
 from simulator.reduction.frontier import read_frontier, write_frontier
 from simulator.reduction.moments import Moments
-from simulator.reduction.search import Reduction
+from simulator.reduction.passed import Passed, Position
+from simulator.reduction.plans import Explored, Plan
+from simulator.reduction.search import Reduction, context_of
 from simulator.reduction.validator import Validator
 from simulator.schedulers.base import Execute, Limits, Searched
 
 if TYPE_CHECKING:
     from simulator.execution import Outcome, Simulation
+    from simulator.reduction.ahead import Ahead
     from simulator.reduction.following import Node
     from simulator.reduction.wakeup import Branch
 
+Heard = Callable[[int, frozenset[str]], None]
+
 _TELL_EVERY_S = 5.0
+_LOOKS_UP_EVERY_S = 0.5
 _CALLS = "calls to "  # what a fault of the network counts: no process's steps
 
 
@@ -48,25 +51,6 @@ class Frontier(Protocol):
 
     def hear(self, how_far: str) -> None:
         """Told every few seconds, in words."""
-
-
-@dataclass(order=True, slots=True)
-class Plan:
-    """Data and faults, to be explored with every schedule; ordered by what is to come first.
-
-    Attributes:
-        faults: how many faults strike.
-        number: breaks ties.
-        answers: by name.
-        settled: how many of the scenario's choices are settled by it; only later ones are varied from here.
-        doomed: processes for which a fault is planned, and in place of which of their steps it strikes.
-    """
-
-    faults: int
-    number: int
-    answers: dict[str, int] = field(compare=False)
-    settled: int = field(compare=False, default=0)
-    doomed: frozenset[tuple[str, int]] = field(compare=False, default=frozenset())
 
 
 class ExhaustiveSearch:
@@ -94,6 +78,9 @@ class ExhaustiveSearch:
         self._reduction: Reduction | None = None
         self._listener: Frontier | None = None
         self._told_s = 0.0
+        self._faults_max: int | None = None
+        self._ahead: Ahead | None = None
+        self._heard: Heard = lambda _executions, _reached: None
         self._position: tuple[list[Node], list[Branch], dict[str, int], Moments] | None = None
 
     def run(self, execute: Execute, limits: Limits) -> Searched:
@@ -102,32 +89,86 @@ class ExhaustiveSearch:
         validator = Validator(self._simulation) if limits.validate else None
         if not self._simulation.database.tells_effects:
             return self._searched(None)
-        expiry, before = limits.expiry(), certificate.executions
-        while self._plans and (limits.faults_max is None or self._plans[0].faults <= limits.faults_max):
+        self._expiry, self._executions_max = limits.expiry(), certificate.executions + limits.executions
+        self._faults_max = limits.faults_max
+        while self._plans and self._within(self._plans[0]):
             plan = self._plans[0]
-            reduction = self._reduction = Reduction(
-                execute, self._simulation, self._context(plan), self._dependence, plan.answers
-            )
-            certificate.begin(plan.faults, reduction, again=self._position is not None)
-            if self._position is not None:
-                reduction.go_to(*self._position)
-                self._position = None
-            while not reduction.over:
-                if certificate.executions - before >= limits.executions or RealTime.perf_counter() > expiry:
-                    return self._searched(None)
-                outcome = reduction.next()
-                certificate.note(outcome)
-                if outcome is not None and outcome.failure is not None:
-                    return self._searched(outcome)
-                self._tell()
-                if validator is not None and outcome is not None and reduction.last is not None:
-                    validator.check(outcome, reduction.last.events, reduction.last.before, plan.answers)
-                    certificate.swapped = validator.swapped
-            certificate.end()
-            self._plans = sorted([*self._plans[1:], *self._following(plan, reduction)])
+            explored: Explored | Reduction | None = None
+            if self._ahead is not None and self._position is None and plan.number:
+                explored = self._explored_elsewhere(plan, self._ahead)
+            if explored is None:
+                reduction = self._begin(plan, execute)
+                while not reduction.over:
+                    if self._is_over():
+                        return self._searched(None)
+                    outcome = reduction.next()
+                    certificate.note(outcome)
+                    if outcome is not None and outcome.failure is not None:
+                        return self._searched(outcome)
+                    self._tell()
+                    if validator is not None and outcome is not None and reduction.last is not None:
+                        validator.check(outcome, reduction.last.events, reduction.last.before, plan.answers)
+                        certificate.swapped = validator.swapped
+                certificate.end()
+                explored = reduction
+            self._reduction = None
+            self._plans = sorted([*self._plans[1:], *self._following(plan, explored)])
         certificate.finished = True
         certificate.faults_left = self._plans[0].faults if self._plans else None
         return self._searched(None)
+
+    def _within(self, plan: Plan) -> bool:
+        return self._faults_max is None or plan.faults <= self._faults_max
+
+    def _is_over(self) -> bool:
+        return self.certificate.executions >= self._executions_max or RealTime.perf_counter() > self._expiry
+
+    def _begin(self, plan: Plan, execute: Execute) -> Reduction:
+        """Explores a plan here, from its beginning or from where another search stood."""
+        context = context_of(self._simulation, plan.doomed)
+        elsewhere = self._elsewhere if self._ahead is not None else None
+        reduction = self._reduction = Reduction(
+            execute, self._simulation, context, self._dependence, plan.answers, elsewhere
+        )
+        self.certificate.begin(plan.faults, reduction, again=self._position is not None)
+        if self._position is not None:
+            stack, then, reduction.steps, reduction.moments = self._position
+            reduction.go_to(stack, then)
+            self._position = None
+        return reduction
+
+    # Other processes ---------------------------------------------------------------------------------------
+
+    def _explored_elsewhere(self, plan: Plan, ahead: Ahead) -> Explored | None:
+        """What another process makes of a plan, while others explore the next; None: it is to be explored here."""
+        later = [each.whole() for each in self._plans[1:] if self._within(each)]
+        while not ahead.knows(plan.whole(), later, patience_s=_LOOKS_UP_EVERY_S):
+            self._tell()
+            if RealTime.perf_counter() > self._expiry:
+                return None
+        explored = ahead.explored(plan.whole())
+        executions = self.certificate.executions
+        if explored is None or executions + explored.counted["executions"] > self._executions_max:
+            return None
+        self.certificate.add(explored.counted, left=len(later))
+        self._heard(explored.counted["executions"], explored.reached)
+        return explored
+
+    def _elsewhere(self, position: Position, upcoming: Iterable[Position]) -> Passed | None:
+        """The executions of this plan come first, then the plans that come next."""
+        assert self._ahead is not None
+        later = (plan.whole() for plan in self._plans[1:] if self._within(plan))
+        passed = self._ahead.take(position, chain(upcoming, later))
+        if passed is not None:
+            self._simulation.drew_chance |= passed.drew_chance
+            if passed.outcome is not None:
+                self._heard(1, passed.outcome.reached)
+        return passed
+
+    def use(self, ahead: Ahead, heard: Heard) -> None:
+        """Lets other processes run executions; ``heard`` is told how many were used, and which claims they reached."""
+        self._ahead, self._heard = ahead, heard
+        self._dependence = ahead.dependence
 
     def _tell(self) -> None:
         now_s = RealTime.perf_counter()
@@ -151,15 +192,18 @@ class ExhaustiveSearch:
 
     def frontier(self) -> str:
         """Where the search stands, to be gone on from; empty when nothing is left, or nobody can tell where."""
-        if self._reduction is None or self._reduction.torn or not self._plans:
+        reduction = self._reduction
+        if not self._plans or not self.certificate.executions or (reduction is not None and reduction.torn):
             return ""
         rest = {
+            "begun": reduction is not None,
             "plans": [[plan.faults, plan.answers, plan.settled, sorted(plan.doomed)] for plan in self._plans],
-            "steps": self._reduction.steps,
-            "moments": self._reduction.moments.as_data(),
+            "steps": reduction.steps if reduction is not None else {},
+            "moments": reduction.moments.as_data() if reduction is not None else [],
             "certificate": self.certificate.as_data(),
         }
-        return write_frontier(*self._reduction.position(), rest, self._dependence)
+        stack, then = reduction.position() if reduction is not None else ((), ())
+        return write_frontier(stack, then, rest, self._dependence)
 
     def go_on_from(self, frontier: str) -> None:
         """Goes on where a search of the same scenario stood.
@@ -172,34 +216,25 @@ class ExhaustiveSearch:
             Plan(faults, next(self._numbers), answers, settled, frozenset(map(tuple, doomed)))
             for faults, answers, settled, doomed in rest["plans"]
         ]
-        self._position = stack, then, rest["steps"], Moments(map(tuple, rest["moments"]))
+        if rest["begun"]:
+            self._position = stack, then, rest["steps"], Moments(map(tuple, rest["moments"]))
         self.certificate.go_on_from(rest["certificate"])
 
     def so_far(self) -> tuple[str, ...]:
         """What can be said when it is broken off."""
         return self.certificate.so_far()
 
-    def _context(self, plan: Plan) -> Context:
-        claims, database = self._simulation.claims, self._simulation.database
-        asked = (*claims.always, *claims.sometimes)
-        context = Context(
-            judged_at_commits=not all(isinstance(claim, SqlClaim) for claim in asked),
-            judged_at_steps=not database.present and bool(claims.always),
-        )
-        context.doomed = plan.doomed
-        return context
-
-    def _following(self, plan: Plan, reduction: Reduction) -> Iterator[Plan]:
+    def _following(self, plan: Plan, explored: Explored | Reduction) -> Iterator[Plan]:
         """The plans that differ from one in the next choice that is not the dullest."""
-        for place, (kind, name, options, of) in enumerate(reduction.asked):
+        for place, (kind, name, options, of) in enumerate(explored.asked):
             if place < plan.settled:
                 continue
             fault = kind == "fault"
-            last = min(options - 1, reduction.steps.get(of, 0)) if fault else options - 1
+            last = min(options - 1, explored.steps.get(of, 0)) if fault else options - 1
             steps = fault and not of.startswith(_CALLS)
             dies = steps and name.partition("~")[0] == Crash(of).name
             for index in range(1, last + 1):
-                if dies and not reduction.moments.tell(of, index):
+                if dies and not explored.moments.tell(of, index):
                     continue
                 doomed = plan.doomed | {(of, index)} if steps else plan.doomed
                 answers = {**plan.answers, name: index}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import harness, incident_224, memory_growth, optimality, sqlite_ratios
+from tests.bench import cores, harness, incident_224, memory_growth, optimality, sqlite_ratios
 from tests.bench.measure import Benchmark
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -15,4 +15,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "executions_224": incident_224.executions_per_s,
     "find_224": incident_224.finding,
     "optimality": optimality.optimality,
+    "cores": cores.two_cores,
 }

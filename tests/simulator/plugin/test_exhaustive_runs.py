@@ -24,6 +24,16 @@ def test_what_holds_says_in_how_many_interleavings_and_on_what_that_rests(run: A
     assert "proved" not in result.stdout.str()
 
 
+def test_the_number_of_processes_is_not_seen(run: Any) -> None:
+    """It is as many as there are cores unless it is said."""
+    printed = []
+    for processes in (1, 3):
+        result = run(run.holds, "--scheduler=exhaustive", f"--processes={processes}")
+        result.assert_outcomes(passed=1)
+        printed.append([line for line in result.outlines if line.startswith(("  ", "one_step"))])
+    assert printed[0] == printed[1] != []
+
+
 def test_a_violation_is_reported_like_any_other_and_its_schedule_replays(run: Any) -> None:
     result = run(run.violated, "--scheduler=exhaustive")
     result.assert_outcomes(failed=1)

@@ -54,6 +54,7 @@ def test_a_schedule_that_cannot_be_used_is_a_usage_error_of_one_line(
         ),
         (["--schedule=tests"], "the schedule tests cannot be read: Is a directory"),
         (["--executions=0"], "--executions must be at least 1; got 0"),
+        (["--processes=0"], "--processes must be at least 1; got 0"),
         (["--executions=-3"], "--executions must be at least 1; got -3"),
         (
             ["--scheduler=random"],

@@ -1,0 +1,64 @@
+"""How much sooner an exhaustive search ends with a second process: the same search, with the same result."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from statistics import median
+
+from reference.storage.schema import metadata
+from scenarios.proofs.proving import BOUNDS
+from scenarios.proofs.registry import named
+from simulator import Exploration, Limits, explore
+from simulator.database.sqlite import SqliteDatabase
+from tests.bench.measure import Effort, Goal, Measurement, real_s
+
+CLAIM, WITHOUT_FAULTS = "purchase/webhook+polling", "purchase/webhook+polling+sweep"
+_SHORT_ROUND_S = 0.1  # a round that is shorter than that is a test of the benchmark itself
+
+
+def two_cores(effort: Effort) -> Iterator[Measurement]:
+    """A claim of many plans, and one of a single plan, where executions are run ahead."""
+    quick = effort.round_s < _SHORT_ROUND_S
+    logging.disable(logging.CRITICAL)  # the reference says what goes wrong, and here it is meant to
+    try:
+        for suffix, name, goal in (
+            ("", CLAIM, Goal(">=", 1.8)),
+            ("_single_plan", WITHOUT_FAULTS, None),
+        ):
+            ratios = [_ratio(name, executions=20 if quick else 100_000) for _ in range(min(3, effort.rounds))]
+            yield Measurement(
+                f"two_cores_over_one{suffix}",
+                median(ratios),
+                "times",
+                f"real time of the exhaustive search {name} with one process over that with two; both explore the same "
+                "interleavings, in the same order",
+                goal,
+            )
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _ratio(name: str, *, executions: int) -> float:
+    found, seconds = [], []
+    for processes in (1, 2):
+        began = real_s()
+        found.append(_explored(name, executions, processes))
+        seconds.append(real_s() - began)
+    if found[0].interleavings != found[1].interleavings or found[0].details != found[1].details:
+        raise AssertionError(f"{name}: two processes found something else than one")
+    return seconds[0] / seconds[1]
+
+
+def _explored(name: str, executions: int, processes: int) -> Exploration:
+    (proof,) = named([name])
+    return explore(
+        proof.scenario,
+        claims=proof.flow.claims,
+        database=SqliteDatabase(metadata),
+        scheduler="exhaustive",
+        limits=Limits(executions, faults_max=proof.faults_max),
+        bounds=BOUNDS,
+        shrinking=False,
+        processes=processes,
+    )
