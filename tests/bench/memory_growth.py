@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,8 +31,12 @@ async def _two_who_increment(world: World) -> None:
 
 
 def growth(effort: Effort) -> Iterator[Measurement]:
-    """For plain walks, and for the portfolio, which keeps an account of what it has seen."""
-    executions = max(2_000, int(_PER_S * effort.rounds * effort.round_s))
+    """For plain walks, and for the portfolio, which keeps an account of what it has seen.
+
+    ``TURNSTILE_MEMORY_EXECUTIONS=1000000`` for as many executions as the goal speaks of; that takes minutes.
+    """
+    usual = max(2_000, int(_PER_S * effort.rounds * effort.round_s))
+    executions = int(os.environ.get("TURNSTILE_MEMORY_EXECUTIONS", usual))
     for name, scheduler in (("", "seeded"), ("_portfolio", "portfolio")):
         yield Measurement(
             f"rss_growth_mb_per_million{name}",

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.bench import cores, harness, incident_224, memory_growth, optimality, sqlite_ratios
+from tests.bench import (
+    cores,
+    harness,
+    incident_224,
+    memory_growth,
+    optimality,
+    random_programs,
+    sqlite_ratios,
+)
 from tests.bench.measure import Benchmark
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -15,5 +23,6 @@ BENCHMARKS: dict[str, Benchmark] = {
     "executions_224": incident_224.executions_per_s,
     "find_224": incident_224.finding,
     "optimality": optimality.optimality,
+    "random_programs": random_programs.random_programs,
     "cores": cores.two_cores,
 }

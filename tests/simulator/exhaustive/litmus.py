@@ -62,3 +62,16 @@ LITMUS: dict[str, list[Program]] = {
         ["UPDATE t SET v = 5 WHERE id = 2"],
     ],
 }
+
+# The first three among more actors: too many interleavings for a brute force, but for the counters.
+OF_MORE: dict[str, list[Program]] = {
+    "counter of four": [[ADD]] * 4,
+    "locked counter of three": [locked(1), locked(2), locked(3)],
+    "locked counter of four": [locked(1), locked(2), locked(3), locked(4)],
+    "lost update of three": [LOST_UPDATE] * 3,
+    "lost update of four": [LOST_UPDATE] * 4,
+}
+
+_READ_AND_WRITE = ["BEGIN", *IN_TWO]
+FOUR_AND_A_LOCK: list[Program] = [LOST_UPDATE, _READ_AND_WRITE, LOST_UPDATE, [READ]]
+"""Two attempts in vain for the lock that a third holds, in either order with its commit, and a reader."""

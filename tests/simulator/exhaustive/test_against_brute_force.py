@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
 from simulator.database.predicates import Predicates
 from simulator.database.sqlite_effects import ConnectionEffects
 from tests.simulator.exhaustive.brute_force import Program, all_of, of_programs, searched
 from tests.simulator.exhaustive.litmus import LITMUS, LOST_UPDATE, READ, locked
+from tests.simulator.exhaustive.random_programs import as_many_as_asked, sql_programs
 
 
 @pytest.mark.parametrize("name", LITMUS)
@@ -84,46 +83,7 @@ def test_a_look_in_place_of_its_snapshot_costs_states(monkeypatch: pytest.Monkey
     assert set(searched(of_programs(*programs)).states) != set(every.states)
 
 
-STATEMENTS = [
-    READ,
-    "SELECT v FROM t WHERE id = 2",
-    "SELECT SUM(v) FROM t",
-    "SELECT COUNT(*) FROM t WHERE v >= 3",
-    "SELECT id FROM t WHERE v = 0",
-    "UPDATE t SET v = v * 3 + {number} WHERE id = 1",
-    "UPDATE t SET v = v * 3 + {number} WHERE id = 2",
-    "UPDATE t SET v = v + {number}",
-    "UPDATE t SET id = id + 10 WHERE id = 1",
-    "INSERT INTO t (v) VALUES ({number})",
-    "INSERT INTO t (id, v) VALUES (3, {number})",
-    "INSERT OR REPLACE INTO t (id, v) VALUES (2, {number})",
-    "INSERT INTO t (v) SELECT v + 1 FROM t WHERE id = 1",
-    "DELETE FROM t WHERE id = 2",
-]
-statements = st.sampled_from(STATEMENTS)
-ends = st.sampled_from([["COMMIT"], ["COMMIT"], ["ROLLBACK"], []])
-
-
-@st.composite
-def sql_programs(draw: st.DrawFn) -> list[Program]:
-    """Two actors of up to two statements in a transaction or not, or three with one."""
-    actors = draw(st.sampled_from([2, 2, 2, 3]))
-    return [_program(draw, number, 2 if actors == 2 else 1) for number in range(1, actors + 1)]
-
-
-def _program(draw: st.DrawFn, number: int, longest: int) -> Program:
-    body = [each.format(number=number) for each in draw(st.lists(statements, min_size=1, max_size=longest))]
-    begin = draw(st.sampled_from([[], ["BEGIN"], ["BEGIN IMMEDIATE"]]))
-    return [*begin, *body, *draw(ends)] if begin else body
-
-
-@settings(
-    max_examples=int(os.environ.get("TURNSTILE_SQL_PROGRAMS", "20")),
-    deadline=None,
-    derandomize=True,
-    phases=[Phase.explicit, Phase.generate],  # they are small as they are, and a shrink takes minutes
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@as_many_as_asked(20)
 @given(sql_programs())
 def test_random_sql_programs_end_as_every_interleaving_of_them_does(programs: list[Program]) -> None:
     """``TURNSTILE_SQL_PROGRAMS=500`` for as many programs."""

@@ -39,8 +39,9 @@ def test_every_order_of_sqlite_workers_is_seen(worker: Any, workers: int) -> Non
     assert found.executions == len(found.classes) == len(orders(workers))
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [2, 3, 4])
 def test_every_order_of_workers_that_claim_is_seen(workers: int) -> None:
+    """Two statements each, so there are the orders of the claims as well."""
     found = searched(of_programs(*(after_a_claim(number) for number in range(1, workers + 1))))
     assert {dict(rows)[1] for rows, _ in found.states} == orders(workers)
     assert found.executions == len(found.classes)
