@@ -1,7 +1,8 @@
 """What a number of executions has seen of the interleavings that there are; nothing is collected unless it is asked for.
 
-An *event* is the n-th time that a lane comes to a point. Two events of two lanes *conflict* when one may write what the
-other touches (`simulator.schedulers.contention`: tables, calls, memory). Three questions are answered:
+An *event* is the n-th time that a lane comes to a point. Two events of two lanes *conflict* when one writes what the other
+touches (`simulator.coverage_events`: rows, locks and calls where effects are recorded, else whole tables). Three questions
+are answered:
 
 * Which conflicting pairs were seen in both orders, and which in one only? One order only may be all that there is (a
   webhook never comes before the charge that it tells of) or a gap in the search: nobody can tell from outside, so they
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.coverage_events import Account, Announced, Event, Told
 from simulator.errors import ScheduleError
 from simulator.report.text import counted
 from simulator.schedule import FAULT
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from simulator.execution import Outcome
 
 FORMAT = "turnstile coverage 1"
-Event = tuple[str, str, int]  # lane, point, and which time
 _PAIRS_MAX = 50_000  # a scenario of 60 steps has some hundreds
 _CLASSES_MAX = 100_000  # after that, classes that are new are counted and not kept: memory stays flat
 
@@ -72,6 +73,8 @@ class Coverage:
 
     def __init__(self, contention: Contention | None = None) -> None:
         self.contention = contention or Contention()
+        self._announced: Account = Announced(self.contention)
+        self._told: Account = Told()
         self._executions = 0
         self._events: dict[Event, None] = {}
         self._open: dict[tuple[Event, Event], int] = {}  # 1: seen in this order, 2: in the other
@@ -101,9 +104,10 @@ class Coverage:
         self._executions += 1
         steps = [(lane, point) for lane, point, _ in outcome.trace.steps]
         new = self._add_faults(steps) + self._add_sometimes(outcome)
-        at = self._places(steps)
-        self._add_events(at)
-        return new + self._add_orders(at) + self._add_class(steps)
+        account = self._told if outcome.trace.recording else self._announced
+        at = account.places(outcome.trace)
+        self._add_events(at, account)
+        return new + self._add_orders(at) + self._add_class(account.order(outcome.trace))
 
     @property
     def seen(self) -> Seen:
@@ -162,27 +166,14 @@ class Coverage:
 
     # Events ------------------------------------------------------------------------------------------------
 
-    def _places(self, steps: Sequence[tuple[str, str]]) -> dict[Event, int]:
-        """Where each event that touches anything stands."""
-        at: dict[Event, int] = {}
-        times: dict[tuple[str, str], int] = {}
-        touches = self.contention.touches
-        for index, step in enumerate(steps):
-            touch = touches.get(step[1])
-            if touch is not None and touch.names:
-                time = times[step] = times.get(step, 0) + 1
-                at[(*step, time)] = index
-        return at
-
-    def _add_events(self, at: dict[Event, int]) -> None:
+    def _add_events(self, at: dict[Event, int], account: Account) -> None:
         for event in at:
             if event in self._events:
                 continue
-            touch = self.contention.of(event[1])
             for other in self._events:
                 if len(self._open) + len(self._both) >= _PAIRS_MAX:
                     return
-                if other[0] != event[0] and touch.conflicts(self.contention.of(other[1])):
+                if other[0] != event[0] and account.conflict(event, other):
                     self._open[other, event] = 0
             self._events[event] = None
 
@@ -204,27 +195,8 @@ class Coverage:
             self._both[pair] = None
         return new
 
-    def _add_class(self, steps: Sequence[tuple[str, str]]) -> int:
-        touches = self.contention.touches
-        # What one lane alone touches has one order only, and is often not known before that lane met another one.
-        orders: dict[str, list[str]] = {name: [] for name in self.contention.contested()}
-        readers: dict[
-            str, list[str]
-        ] = {}  # since the last write: their order among each other does not matter
-        for lane, point in steps:
-            touch = touches.get(point)
-            if touch is None:
-                continue
-            for name in touch.reads:
-                if name in orders and name not in touch.writes:
-                    readers.setdefault(name, []).append(f"{lane}: {point}")
-            for name in touch.writes:
-                if name in orders:
-                    orders[name] += (*sorted(readers.pop(name, ())), f"w {lane}: {point}")
-        for name, late in readers.items():
-            orders[name] += sorted(late)
-        text = "\n".join(f"{name}\n{order}" for name, order in orders.items())
-        digest = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+    def _add_class(self, order: str) -> int:
+        digest = int.from_bytes(hashlib.blake2b(order.encode(), digest_size=8).digest(), "big")
         known = self._classes.get(digest, 0)
         if not known and len(self._classes) >= _CLASSES_MAX:
             self._beyond += 1

@@ -129,7 +129,9 @@ def explore(
     began = RealTime.perf_counter()
     claims, judges = judged(claims)
     simulation = Simulation(scenario, claims, database, bounds or Bounds())
-    simulation.effects = simulation.every_checkpoint = scheduler == EXHAUSTIVE
+    simulation.every_checkpoint = scheduler == EXHAUSTIVE
+    # What executions have seen is told row by row where the engine tells what a step did; announcements are free, and coarse.
+    simulation.effects = scheduler == EXHAUSTIVE or (coverage and database.present and database.tells_effects)
     alone = check_determinism or coverage or limits.validate or bool(judges)
     with ExitStack() as stack:
         ahead = None

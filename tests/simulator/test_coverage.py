@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from simulator import Claims, Crash, Limits, Operator, World, explore
-from simulator.coverage import Coverage
+from simulator.coverage import Coverage, Seen
 from simulator.database import NoDatabase
 from simulator.errors import ScheduleError
 from simulator.execution import Simulation
 from simulator.schedulers.replay import Wish
 from simulator.schedulers.seeded import Seeded
+from tests.simulator.exhaustive.brute_force import Lists, of_programs, searched
+from tests.simulator.exhaustive.litmus import LITMUS
 
 
 async def two_calls(world: World) -> None:
@@ -163,3 +165,37 @@ def test_nothing_is_collected_unless_it_is_asked_for(monkeypatch: pytest.MonkeyP
         assert held.coverage is not None
         assert held.coverage.seen.executions == held.executions
         assert held.coverage.seen.both == 1
+
+
+READ, ADD = "SELECT v FROM t WHERE id = {}", "UPDATE t SET v = v + 1 WHERE id = {}"
+
+
+def seen_of_all(*programs: list[str]) -> Seen:
+    """Of every interleaving of some SQL programs, a process each, with the steps' effects recorded."""
+    coverage = Coverage()
+    small = of_programs(*programs)
+    with small.simulation() as simulation:
+        execute = coverage.on(simulation.execute)
+        left: list[list[int]] = [[]]
+        while left:
+            given = left.pop()
+            lists = Lists(given, simulation.database.would_wait)
+            execute(lists)
+            for at in range(len(given), len(lists.widths)):
+                left += [given + [0] * (at - len(given)) + [index] for index in range(1, lists.widths[at])]
+    return coverage.seen
+
+
+def test_rows_are_told_apart_where_effects_are_recorded() -> None:
+    """Two readers of what a third one writes in another row do not meet it; announcements name the table only."""
+    apart = seen_of_all([READ.format(1)], [ADD.format(2)])
+    assert (apart.pairs, apart.classes) == (0, 1)
+    together = seen_of_all([READ.format(1)], [ADD.format(1)])
+    assert (together.pairs, together.both, together.classes) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("name", ["lost update", "webhook before commit", "read skew"])
+def test_a_class_is_what_an_exhaustive_search_counts(name: str) -> None:
+    """All interleavings are of as many classes as the search executes."""
+    programs = LITMUS[name]
+    assert seen_of_all(*map(list, programs)).classes == len(searched(of_programs(*programs)).classes)
