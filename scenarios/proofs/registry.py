@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import cast
 
 from reference import Provider, ProviderPayment, ProviderStatus, Service
+from reference.flows.leads import compose, digits, lead_id_for
+from reference.model_messages import Channel
 from scenarios.flows import box_office, deals, leads, shop, ticket_claims
 from scenarios.flows.deals_claims import STRICT, WHATEVER
 from scenarios.flows.leads_claims import every_lead_has_its_mail, one_mail_per_form, one_sms_per_lead
@@ -76,10 +79,40 @@ def _due(world: World) -> House:
     return deals.desk_with_deal(world)
 
 
-def _filled_in(world: World) -> House:
-    page = leads.Landing(world)
-    page.runs("site", leads.form())
+def _mailed(world: World) -> House:
+    """A lead of noon whose mail went out at once; its SMS is due in ten minutes."""
+    page, insert = leads.Landing(world), world.database.insert
+    now, phone, answers = int(leads.NOON.timestamp()), digits(leads.PHONE), json.dumps({"1": "a"})
+    lead = lead_id_for(phone, leads.EMAIL, answers)
+    insert(
+        "landing_leads", id=lead, name="Ann", phone=phone, email=leads.EMAIL, answers=answers, created_at=now
+    )
+    due = now + int(leads.DUE.total_seconds())
+    for row in compose(lead, "Ann", phone, leads.EMAIL, now=now, due_at=due):
+        if row["channel"] == Channel.SMS:
+            insert("messages", **row)
+            continue
+        key = row["client_ref"]
+        page.resend.mails[key] = (leads.EMAIL, row["body"])
+        sent = {
+            "state": "sent",
+            "attempts": 1,
+            "fence": 1,
+            "sent_at": now,
+            "provider_message_id": f"mail-{key}",
+        }
+        insert("messages", **row, called_at=now, **sent)
+        moments = {"started_at": now, "called_at": now, "ended_at": now}
+        insert("message_attempts", message_id=row["id"], n=1, outcome="accepted", **moments)
     return page
+
+
+async def _all_that_is_left(service: Service) -> None:
+    """What the reference's worker does in its rounds: events, sessions that somebody closed, what is due, jobs."""
+    await service.work_checkout_inbox()
+    await service.watch_sessions()
+    await service.offer_what_is_due()
+    await service.relay()
 
 
 def _once(program: object, *, name: str, after: timedelta = timedelta(0)) -> Actor:
@@ -137,10 +170,10 @@ FLOWS: Sequence[Flow] = (
     ),
     Flow(
         name="sms",
-        what="a lead of ten minutes ago, whose SMS and mail are due",
-        begin=_filled_in,
+        what="a lead of ten minutes ago, whose mail has gone out and whose SMS is due",
+        begin=_mailed,
         paths={
-            "timer": lambda _house: leads.form_and_timer(after=leads.MINUTE),
+            "timer": lambda _house: leads.form_and_timer(),
             "sweep": lambda _house: leads.sweep(),
             "recovery": lambda _house: _once(Service.recover_messages, name="recovery", after=leads.DUE),
         },
@@ -163,7 +196,9 @@ FLOWS: Sequence[Flow] = (
             "operator": lambda _house: deals.new_link(),
         },
         three=("hourly", "daily", "crm"),
-        end=lambda: deals.worker(after=HOUR, ticks=3),
+        end=lambda: Cron(
+            _all_that_is_left, every=HOUR, after=HOUR, ticks=2, tolerates=deals.TOLERATED, name="worker"
+        ),
         always=deals.ALWAYS,
         eventually=[
             *WHATEVER,

@@ -63,8 +63,9 @@ def _lines(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield ""
     yield "The bounds, for all of them: SQLite; each path is a process of its own; a pair may lose one process to SIGKILL before any step,"
     yield "three paths lose none; no timer fires while anybody can move; an hour later one worker does what is left. N counts interleavings"
-    yield "up to equivalence, all moments of the crash together. Nothing is said beyond these bounds. The claims are not vacuous: without the"
-    yield "guard that is named the same search finds the claim that is named violated (`scenarios/proofs/test_proofs.py`)."
+    yield "up to equivalence, all moments of the crash together; deaths that come to the same, because nothing of the step between them outlives"
+    yield "the process, are one moment. Nothing is said beyond these bounds. The claims are not vacuous: without the guard that is named the"
+    yield "same search finds the claim that is named violated (`scenarios/proofs/test_proofs.py`)."
     for flow in FLOWS:
         yield ""
         yield f"## {flow.name}"

@@ -24,10 +24,13 @@ except ImportError as error:
     raise PostgresUnavailable(f"{error.name} is not installed: {HOW_TO_GET_ONE}") from None
 
 from simulator.database.postgresql_connection import IDLE, SimulatedConnection
+from simulator.database.postgresql_effects import ConnectionEffects
 from simulator.database.postgresql_flight import Raw
+from simulator.database.postgresql_keys import Keys, read_keys
 from simulator.database.postgresql_looks import plain
 from simulator.database.postgresql_reset import Tables
 from simulator.database.postgresql_shapes import Shape, Shapes
+from simulator.database.postgresql_statements import Statements
 from simulator.database.postgresql_waits import LockWaits
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ class PostgresqlDatabase:
     name = "postgresql"
     present = True
     url = "postgresql+psycopg://"
-    tells_effects = False
+    tells_effects = True
     recording = False
 
     def __init__(self, schema: Schema, *, url: str | None = None) -> None:
@@ -75,8 +78,9 @@ class PostgresqlDatabase:
         except BaseException:
             drop_database(self._server, self._name)
             raise
-        self.shapes = Shapes(self.catalog)
+        self._learn()
         self.waits = LockWaits(conductor, clock, self.monitor)
+        self.waits.recording = self.recording
         # What a connection is left with when it was closed, while the one beneath is used by the next.
         self.finished = psycopg.pq.PGconn.connect_start(b"host=/ port=1")
         self.finished.finish()
@@ -96,7 +100,7 @@ class PostgresqlDatabase:
         before = self.catalog
         self._tables.reset()
         if self.catalog is not before:
-            self.shapes = Shapes(self.catalog)
+            self._learn()
             self.waits.monitor = self.monitor
 
     @property
@@ -114,12 +118,14 @@ class PostgresqlDatabase:
         return False
 
     def is_looking(self) -> bool:
-        """Nobody knows."""
-        return True
+        """Every statement has a snapshot of its own; a transaction that keeps one conflicts with everything."""
+        return False
 
     def state(self) -> dict[str, list[str]]:
-        """Nobody compares."""
-        return {}
+        """The committed rows, in an order of their own: where they lie is nobody's business."""
+        tables = self.catalog.tables.items()
+        found = {name: self.monitor.execute(f"SELECT * FROM {quoted}".encode()) for name, quoted in tables}  # noqa: S608
+        return {name: sorted(str(row) for row in cursor) for name, cursor in found.items()}
 
     # For scenarios -----------------------------------------------------------------------------------------
 
@@ -158,6 +164,10 @@ class PostgresqlDatabase:
         return [{name: plain(value) for name, value in row.items()} for row in cursor.fetchall()]
 
     # For connections ---------------------------------------------------------------------------------------
+
+    def effects(self) -> ConnectionEffects:
+        """For a new connection."""
+        return ConnectionEffects(self.conductor, self._statements, self._keys)
 
     def touch(self, shape: Shape) -> None:
         """Notes what a statement may write, for the next reset."""
@@ -205,6 +215,17 @@ class PostgresqlDatabase:
                 connection.kill()
             self.waits.settle()
 
+    def _learn(self) -> None:
+        """The schema is new, or another one."""
+        self.shapes = Shapes(self.catalog)
+        self._keys = read_keys(self.monitor) if self.recording else Keys()
+        self._statements = Statements(self.catalog, self._keys) if self.recording else None
+
+    def _unknown_use(self) -> None:
+        """An actor that goes round its connection: what it does conflicts with everything."""
+        if self.recording and self.conductor.current is not None:
+            self.conductor.trace.collect().everything = True
+
     def _discard(self, raw: Raw) -> None:
         """Ends a session that cannot be used again; waits until the server has done so, and freed what it held."""
         self.monitor.execute("SELECT pg_terminate_backend(%s, 5000)", (raw.pid,))
@@ -221,6 +242,7 @@ class PostgresqlDatabase:
                 raise DatabaseUnavailable(f"PostgreSQL does not let us in any more: {reason}") from error
 
     def _ask(self, sql: str, parameters: tuple[Any, ...] | None) -> psycopg.Cursor[dict[str, Any]]:
+        self._unknown_use()
         try:
             return self.monitor.execute(sql.encode(), parameters)
         except psycopg.errors.LockNotAvailable as error:

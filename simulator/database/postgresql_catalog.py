@@ -53,7 +53,7 @@ _HIDDEN = """
     WHERE k.contype = 'c' AND n.nspname !~ '^(pg_|information_schema)' ORDER BY 1"""
 _FUNCTIONS = """
     SELECT DISTINCT lower(p.proname) AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE n.nspname !~ '^(pg_|information_schema)' AND p.provolatile = 'v' ORDER BY 1"""
+    WHERE n.nspname !~ '^(pg_|information_schema)' AND p.provolatile <> 'i' ORDER BY 1"""
 _TRIGGERS = """
     SELECT (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal)
          + (SELECT count(*) FROM pg_rewrite WHERE rulename <> '_RETURN' AND oid >= 16384) AS count"""

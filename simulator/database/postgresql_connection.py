@@ -15,6 +15,7 @@ from simulator.errors import DatabaseUnavailable, EscapedSimulation, ProcessKill
 
 if TYPE_CHECKING:
     from simulator.database.postgresql import PostgresqlDatabase
+    from simulator.database.postgresql_effects import ConnectionEffects
 
 IDLE, ACTIVE, FAILED = TransactionStatus.IDLE, TransactionStatus.ACTIVE, TransactionStatus.INERROR
 _ENDS = frozenset({"commit", "rollback"})
@@ -32,7 +33,9 @@ class SimulatedCursor(psycopg.AsyncCursor[Any]):
         self, query: Any, params_seq: Iterable[Any], returning: bool
     ) -> Generator[Any, Any, None]:
         every = list(params_seq)
-        yield self._announcement(query, every)
+        operation = self._announcement(query, every)
+        operation.many = True
+        yield operation
         yield from super()._executemany_gen_pipeline(query, every, returning)
 
     def _announcement(self, query: Any, params: Any) -> Operation:
@@ -84,6 +87,7 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
         self._took: list[Operation] = []
         self._tainted = False
         self._last = Operation(Shape("a statement"), "")
+        self.effects = door.effects()
 
     def __del__(self, *_: Any) -> None:
         """Nothing: the door closes what a process left open, and says so nowhere, as an operating system would."""
@@ -113,6 +117,7 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
                 flight = InFlight(self, gen, wants, self._last)
                 await self._fly(flight)
                 if not isinstance(flight.value, Operation):
+                    self._found(flight.operation)
                     return flight.value
                 wants = flight.value
         except StopIteration as stop:
@@ -137,9 +142,15 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
         if flight.error is not None:
             raise flight.error
 
+    def _found(self, operation: Operation) -> None:
+        if operation.cursor is not None:
+            self.effects.found(operation.cursor.rowcount)
+
     def _exec_command(self, command: Any, *args: Any, **options: Any) -> Generator[Any, Any, Any]:
         # What only this connection can tell apart (BEGIN, SAVEPOINT, RELEASE) goes in the step of what comes next.
         text = command if isinstance(command, bytes) else b""
+        if text.startswith((b"BEGIN", b"SAVEPOINT")):
+            self.effects.begun(text.decode())
         if text.startswith(b"BEGIN"):
             self._begun()
         elif text.startswith((b"COMMIT", b"ROLLBACK")):
@@ -166,6 +177,7 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
         self.user = lane.label if lane is not None else "the scenario"
         operation.written = tuple(self._written)
         self._take_part(operation)
+        self.effects.sent(operation, inside=self.number > 0, told=lane is not None)
         if self._conductor.trace.detailed:
             operation.look = Look(self.door, self, operation)
 
@@ -185,14 +197,27 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
         """The reply is complete: what did it end? Called in an order that does not depend on when replies came."""
         status = self.pgconn.transaction_status
         if status == IDLE:
-            ended_well = flight.error is None and flight.operation.kind != "rollback"
-            if ended_well and self._written:
+            committed = self.commits(flight) and bool(self._written)
+            if committed:
                 self._conductor.committed = True
+            self.effects.ended(committed=committed, waiting=self._waiting())
             self._ended()
+        elif status == FAILED:
+            self.effects.failed(waiting=self._waiting())
         elif status == TransactionStatus.UNKNOWN:
             flight.error = DatabaseUnavailable(f"PostgreSQL has gone: {' '.join(str(flight.error).split())}")
         if (look := flight.operation.look) is not None:
             look.after(self)
+
+    def commits(self, flight: InFlight) -> bool:
+        """Whether a statement that was carried out has ended its transaction well."""
+        ended_well = flight.error is None and flight.operation.kind != "rollback"
+        return ended_well and self.pgconn.transaction_status == IDLE
+
+    def _waiting(self) -> list[ConnectionEffects]:
+        """Of those who wait for a lock, be it ours or not."""
+        parked = self.door.waits.parked if self.door.recording else ()
+        return [flight.connection.effects for flight in parked if flight.connection is not self]
 
     def _ensure_alive(self) -> None:
         if self._dead:
@@ -242,6 +267,7 @@ class SimulatedConnection(psycopg.AsyncConnection[Any]):
         """Gives the connection beneath back to the pool."""
         self._open = False
         self._closed = True
+        self.effects.released(waiting=self._waiting())
         self._ended()
         self.pgconn = self.door.finished
         self.door.give_back(self, self.raw, tainted=self._tainted)

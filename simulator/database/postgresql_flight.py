@@ -109,6 +109,7 @@ class Operation:
         footprint: as announced.
         written: tables that the transaction had written before.
         look: what the tables were before, when a failure is told in detail.
+        many: ``parameters`` are those of several executions.
     """
 
     shape: Shape
@@ -120,6 +121,7 @@ class Operation:
     footprint: object = None
     written: tuple[str, ...] = ()
     look: Look | None = None
+    many: bool = False
 
 
 class InFlight:

@@ -156,7 +156,7 @@ class Shapes:
         verb = tree.key.upper() if tree.key in {"insert", "update", "delete", "merge"} else "SELECT"
         if isinstance(tree, exp.TruncateTable):
             verb = "TRUNCATE"
-            reach.writes |= {_name(table) for table in tree.find_all(exp.Table)}
+            reach.writes |= {name_of(table) for table in tree.find_all(exp.Table)}
             reach.known = "CASCADE" not in sql.upper()
         elif reach.writes and verb == "SELECT":  # WITH ... AS (UPDATE ... RETURNING ...) SELECT
             verb = "WITH"
@@ -179,11 +179,11 @@ class Shapes:
             target = table.find_ancestor(exp.Insert)
             into = target is not None and target.this.find(exp.Table) is table
             if table.name and not into and not (table.name in ctes and not table.db):
-                reach.reads.add(_name(table))
+                reach.reads.add(name_of(table))
         for select in tree.find_all(exp.Select):
             if select.args.get("locks"):
                 # FOR UPDATE OF names aliases; to take all of its tables instead is coarse, and never wrong.
-                reach.locks |= {_name(table) for table in select.find_all(exp.Table)} & reach.reads
+                reach.locks |= {name_of(table) for table in select.find_all(exp.Table)} & reach.reads
 
     def _calls(self, tokens: list[Token], reach: _Reach) -> bool:
         taints = False
@@ -209,7 +209,7 @@ class Shapes:
         if target is None:
             reach.known = False
             return ""
-        table = _name(target)
+        table = name_of(target)
         reach.writes.add(table)
         if isinstance(node, exp.Insert):
             if node.args.get("conflict") is not None:
@@ -262,7 +262,7 @@ class Shapes:
         return Footprint(tuple(sorted(reads)), tuple(sorted(writes)))
 
 
-def _name(table: exp.Table) -> str:
+def name_of(table: exp.Table) -> str:
     """As the catalog has it: folded to lower case unless quoted, with its schema unless that is ``public``."""
     part = table.this
     name = table.name if isinstance(part, exp.Identifier) and part.quoted else table.name.lower()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_PSYCOPGS = re.compile(r"%(?:\([^)]+\))?(?P<kind>[sbt%])")
+_PSYCOPGS = re.compile(r"%(?:\((?P<name>[^)]+)\))?(?P<kind>[sbt%])")
 # What may hold a question mark that is none: strings, quoted names, comments. PostgreSQL's operators ?| and ?& too.
 _QUESTIONS = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$|%|\?\?|\?[|&]|\?""", re.DOTALL
@@ -17,6 +17,19 @@ def without_placeholders(sql: str) -> str:
     Not PostgreSQL's own ``$1``: sqlglot takes ``$1,$2`` for the beginning of a dollar-quoted string.
     """
     return _PSYCOPGS.sub(lambda match: "%" if match["kind"] == "%" else "NULL", sql)
+
+
+def with_numbered_placeholders(sql: str) -> tuple[str, tuple[int | str, ...]]:
+    """The statement with ``:__0``, ``:__1`` and so on in psycopg's places, and the key of each: an index or a name."""
+    keys: list[int | str] = []
+
+    def replace(match: re.Match[str]) -> str:
+        if match["kind"] == "%":
+            return "%"
+        keys.append(match["name"] or len(keys))
+        return f" :__{len(keys) - 1}"  # the blank: a[1:%s] is no cast
+
+    return _PSYCOPGS.sub(replace, sql), tuple(keys)
 
 
 def question_marks(sql: str, count: int) -> str:

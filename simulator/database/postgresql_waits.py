@@ -30,6 +30,7 @@ import psycopg
 import trio
 from psycopg.pq import DiagnosticField
 
+from simulator.database.postgresql_resumption import Edges, tell_effects, tell_knot
 from simulator.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ LOOKS_MAX = 12_000  # a minute; counted, because time.monotonic() stands still i
 
 _ONE = "SELECT %s::int AS pid, pg_blocking_pids(%s) AS blockers"
 _ALL = "SELECT pid, pg_blocking_pids(pid) AS blockers FROM pg_locks WHERE NOT granted"
-Edges = dict[int, list[int]]
 
 
 class LockWaits:
@@ -56,6 +56,7 @@ class LockWaits:
         parked: the blocked statements, in the order in which they were sent.
         connections: the ones that are in use, by the server process behind them.
         monitor: the connection that asks who is blocked.
+        recording: whether connections are told what their statements do while others move (`postgresql_effects`).
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class LockWaits:
         self._conductor = conductor
         self._clock = clock
         self.monitor = monitor
+        self.recording = False
         self.parked: list[InFlight] = []
         self.connections: dict[int, SimulatedConnection] = {}
 
@@ -129,10 +131,14 @@ class LockWaits:
             edges = self._stand_still(flights)
             # Each round ends one statement, so there are no more rounds than statements.
             while (circle := self._circle(flights, edges, before)) is not None:
+                if self.recording:
+                    tell_knot(circle[0], edges, self.connections)
                 self._break(circle)
                 edges = self._stand_still(flights)
         finally:
             self.let_go()
+        if self.recording:
+            tell_effects(flights, current, before, edges, self.connections)
         for flight in flights:
             flight.blockers = edges.get(flight.pid, [])
             if flight.done:

@@ -10,7 +10,7 @@ sqlglot parses: SQL's grammar is no place for regular expressions. Without it ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +28,10 @@ Columns = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value that stands in the text."""
+    """A value that stands in the text; ``cast``: the kind of type that it is cast to, as in `CASTS`."""
 
     value: str
+    cast: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,19 @@ class Parameter:
     """A value that comes with the statement: an index, or a name."""
 
     key: int | str
+    cast: str = ""
+
+
+Given = Literal | Parameter
+CASTS = {
+    "INT": "whole",
+    "BIGINT": "whole",
+    "SMALLINT": "whole",
+    "TEXT": "text",
+    "VARCHAR": "text",
+    "UUID": "uuid",
+}
+"""Casts that leave a value what it is, if it is of that kind already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +59,17 @@ class Template:
     """A look before its parameters are known."""
 
     table: str
-    where: tuple[tuple[str, Literal | Parameter], ...] = ()
+    where: tuple[tuple[str, Given], ...] = ()
+
+
+Canonical = Callable[[str, str, Given, Any], str | None]
+"""What a value for a column of a table (by their names) is told apart by; None: by nothing."""
+
+
+def _canonical_on_sqlite(_table: str, _column: str, given: Given, value: Any) -> str | None:
+    if given.cast or not isinstance(value, str | int | float | bytes):
+        return None  # what goes through a cast or an adapter may be anything
+    return canonical(value)
 
 
 class Predicates:
@@ -74,7 +98,7 @@ class Predicates:
         names = [table.lower() for table in tables]
         if templates is None:
             return [Look(table) for table in names], len(names)
-        found = [_bound(template, parameters) for template in templates if template.table in names]
+        found = [bound(template, parameters) for template in templates if template.table in names]
         mentioned = {look.table for look in found}
         missing = [Look(table) for table in names if table not in mentioned]
         return found + missing, len(missing)
@@ -91,18 +115,19 @@ class Predicates:
             self._written[sql] = _written(sql, self._columns)
         templates = self._written[sql]
         names = [table.lower() for table in tables]
-        bound = [_bound(template, parameters) for template in templates or ()]
-        found = [Row(look.table, look.where) for look in bound if look.table in names]
+        written = [bound(template, parameters) for template in templates or ()]
+        found = [Row(look.table, look.where) for look in written if look.table in names]
         mentioned = {row.table for row in found}
         return found + [Row(table) for table in names if table not in mentioned]
 
 
-def _bound(template: Template, parameters: Any) -> Look:
+def bound(template: Template, parameters: Any, canonical: Canonical = _canonical_on_sqlite) -> Look:
+    """A look, now that its parameters are known: a value of which nothing is known asks for nothing."""
     where = {}
     for column, given in template.where:
         value = given.value if isinstance(given, Literal) else _value(parameters, given.key)
-        if value is not None and isinstance(value, str | int | float | bytes):
-            where[column] = canonical(value)  # anything else goes through an adapter of which we know nothing
+        if value is not None and (text := canonical(template.table, column, given, value)) is not None:
+            where[column] = text
     return Look(template.table, tuple(sorted(where.items())))
 
 
@@ -152,8 +177,8 @@ def _written(sql: str, columns: Columns) -> tuple[Template, ...] | None:
     assigned = [each.this.name.lower() for each in assignments]
     equal = [
         (column, given)
-        for condition in _joined_by_and(where.this)
-        for column, given in _compared(condition, table, [table], columns)
+        for condition in joined_by_and(where.this)
+        for column, given in compared(condition, table, [table], columns)
         if column not in assigned
     ]
     return (Template(table.name.lower(), tuple(equal)),)
@@ -175,9 +200,9 @@ def _inserted(statement: exp.Insert, columns: Columns) -> tuple[Template, ...] |
         Template(
             table,
             tuple(
-                (name, given)
+                (name, got)
                 for name, value in zip(names, row.expressions, strict=False)
-                if (given := _given(value)) is not None
+                if (got := given(value)) is not None
             ),
         )
         for row in values.expressions
@@ -192,7 +217,7 @@ def _templates(sql: str, columns: Columns) -> tuple[Template, ...] | None:
     from sqlglot import exp
 
     return tuple(
-        Template(table.name.lower(), tuple(_equalities(table, columns)))
+        Template(table.name.lower(), tuple(equalities(table, columns)))
         for table in statement.find_all(exp.Table)
     )
 
@@ -215,7 +240,7 @@ def _with_named_parameters(sql: str) -> str | None:
     return "".join([*pieces, sql[at:]])
 
 
-def _equalities(table: exp.Table, columns: Columns) -> Iterator[tuple[str, Literal | Parameter]]:
+def equalities(table: exp.Table, columns: Columns) -> Iterator[tuple[str, Given]]:
     """The columns of a table that its own SELECT compares with a given value, whatever the row."""
     from sqlglot import exp
 
@@ -224,21 +249,21 @@ def _equalities(table: exp.Table, columns: Columns) -> Iterator[tuple[str, Liter
         return
     sources = [each for each in scope.find_all(exp.Table) if each.parent_select is scope]
     for condition in _conditions(table, scope):
-        yield from _compared(condition, table, sources, columns)
+        yield from compared(condition, table, sources, columns)
 
 
-def _compared(
+def compared(
     condition: Any, table: exp.Table, sources: Sequence[exp.Table], columns: Columns
-) -> Iterator[tuple[str, Literal | Parameter]]:
+) -> Iterator[tuple[str, Given]]:
     """The column and the value, where a condition compares a column of the table with a given one."""
     from sqlglot import exp
 
     if not isinstance(condition, exp.EQ):
         return
     for side, other in ((condition.left, condition.right), (condition.right, condition.left)):
-        given = _given(other)
-        if given is not None and isinstance(side, exp.Column) and _belongs(side, table, sources, columns):
-            yield side.name.lower(), given
+        value = given(other)
+        if value is not None and isinstance(side, exp.Column) and _belongs(side, table, sources, columns):
+            yield side.name.lower(), value
 
 
 def _conditions(table: exp.Table, scope: exp.Select) -> Iterator[Any]:
@@ -247,34 +272,40 @@ def _conditions(table: exp.Table, scope: exp.Select) -> Iterator[Any]:
 
     where = scope.args.get("where")
     if where is not None:
-        yield from _joined_by_and(where.this)
+        yield from joined_by_and(where.this)
     join = table.parent
     if isinstance(join, exp.Join) and join.this is table and join.side in {"", "LEFT"}:
         on = join.args.get("on")
         if on is not None:
-            yield from _joined_by_and(on)
+            yield from joined_by_and(on)
 
 
-def _joined_by_and(condition: Any) -> Iterator[Any]:
+def joined_by_and(condition: Any) -> Iterator[Any]:
+    """The conditions that must all hold."""
     from sqlglot import exp
 
     if isinstance(condition, exp.And):
-        yield from _joined_by_and(condition.left)
-        yield from _joined_by_and(condition.right)
+        yield from joined_by_and(condition.left)
+        yield from joined_by_and(condition.right)
     elif isinstance(condition, exp.Paren):
-        yield from _joined_by_and(condition.this)
+        yield from joined_by_and(condition.this)
     else:
         yield condition
 
 
-def _given(expression: Any) -> Literal | Parameter | None:
+def given(expression: Any, cast: str = "") -> Given | None:
+    """A value that stands in the text or comes with it, and is what it is whatever the row; else None."""
     from sqlglot import exp
 
+    if isinstance(expression, exp.Cast) and not cast and not expression.to.expressions:
+        cast = CASTS.get(expression.to.this.name, "")
+        return given(expression.this, cast) if cast else None
     if isinstance(expression, exp.Literal):
-        return Literal(expression.this)
+        return Literal(expression.this, cast)
     if isinstance(expression, exp.Placeholder) and expression.this:
         name = str(expression.this)
-        return Parameter(int(name[2:]) if name.startswith("__") and name[2:].isdecimal() else name)
+        key = int(name[2:]) if name.startswith("__") and name[2:].isdecimal() else name
+        return Parameter(key, cast)
     return None
 
 

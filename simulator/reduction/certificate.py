@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from simulator.execution import Outcome, Simulation
     from simulator.reduction.search import Reduction
 
+_ENGINES = {
+    "none": "no database",
+    "postgresql": "rows (in any order where nobody sorts them), predicates, row locks and keys of postgresql",
+}
 _ASSUMED = {
     "memory",
     "steps",
@@ -188,7 +192,7 @@ class Certificate:
 
     def _independence(self) -> str:
         name = self._simulation.database.name
-        engine = "no database" if name == "none" else f"rows, predicates and the write lock of {name}"
+        engine = _ENGINES.get(name, f"rows, predicates and the write lock of {name}")
         return (
             f"{engine}; remote services and points by name; every two steps of one process conflict; processes share "
             "nothing else"

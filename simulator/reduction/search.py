@@ -197,6 +197,8 @@ class Reduction:
         trace = self._simulation.conductor.trace if outcome is None else outcome.trace
         following.catch_up(trace)
         nodes, numbers = following.nodes, []
+        if nodes and nodes[-1].step >= len(trace.steps):
+            del nodes[-1]  # all who could move slept there, so nobody did
         for index, node in enumerate(nodes):
             until = nodes[index + 1].step if index + 1 < len(nodes) else len(trace.steps)
             numbers.append(self._dependence.number(self._context.effects(trace, node, until)))

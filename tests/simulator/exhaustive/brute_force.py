@@ -191,20 +191,22 @@ def all_of(small: Small, *, waiting_is_a_step: bool, at_most: int = 100_000) -> 
         simulation.moments_otherwise = moments
         while left:
             given = left.pop()
-            lists = _Lists(given, None if waiting_is_a_step else simulation.database.would_wait)
+            lists = Lists(given, None if waiting_is_a_step else simulation.database.would_wait)
             simulation.execute(lists)
             found.executions += 1
             if found.executions > at_most:
                 return None
             found.states[small.ended] += 1
             if not moments:
-                found.classes[_trace(simulation, lists, dependence, locks_disable=not waiting_is_a_step)] += 1
+                found.classes[
+                    class_of(simulation, lists, dependence, locks_disable=not waiting_is_a_step)
+                ] += 1
             for at in range(len(given), len(lists.widths)):
                 left += [given + [0] * (at - len(given)) + [index] for index in range(1, lists.widths[at])]
     return found
 
 
-class _Lists:
+class Lists:
     """Makes the choices of a list, then the first of each; notes how many there were."""
 
     def __init__(self, given: list[int], waits: Callable[[str], bool] | None) -> None:
@@ -229,7 +231,8 @@ class _Lists:
         return indices[self._given[at] if at < len(self._given) else 0]
 
 
-def _trace(simulation: Simulation, lists: _Lists, dependence: Dependence, *, locks_disable: bool) -> Any:
+def class_of(simulation: Simulation, lists: Lists, dependence: Dependence, *, locks_disable: bool) -> Any:
+    """What tells the class of the execution that was just made from all others."""
     context, trace = Context(), simulation.conductor.trace
     context.meet(lists.lanes)
     nodes = [
