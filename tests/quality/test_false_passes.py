@@ -112,8 +112,11 @@ def test_a_lost_update_through_sqlalchemy_on_sqlite(adds: str) -> None:
     )
 
 
+@pytest.mark.parametrize("scheduler", ["bounded", "exhaustive"])
 @pytest.mark.parametrize("lock", ["", " FOR UPDATE"], ids=["without_a_lock", "with_a_lock"])
-def test_an_extension_in_an_explicit_transaction_on_postgresql(lock: str, postgresql_url: str) -> None:
+def test_an_extension_in_an_explicit_transaction_on_postgresql(
+    lock: str, scheduler: str, postgresql_url: str
+) -> None:
     """READ COMMITTED lets both read before either writes, although each read and write are in one transaction."""
 
     async def scenario(world: World) -> None:
@@ -130,9 +133,10 @@ def test_an_extension_in_an_explicit_transaction_on_postgresql(lock: str, postgr
 
         await both(world, work)
 
-    found = searched(scenario, both_count, PostgresqlDatabase(SCHEMA, url=postgresql_url), "bounded")
+    found = searched(scenario, both_count, PostgresqlDatabase(SCHEMA, url=postgresql_url), scheduler)
 
-    assert (found.failure is None) == bool(lock)
+    assert found.verdict == ("holds" if lock else "violated")
+    assert found.exhaustive == bool(lock)
 
 
 @pytest.mark.parametrize("order", list(permutations((1, 2, 3))), ids=str)
