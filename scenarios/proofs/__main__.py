@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from scenarios.proofs.proving import prove_all
+from scenarios.proofs.proving import LAST_RUN, prove_all
 from scenarios.proofs.registry import ALL, named
-from scenarios.proofs.table import LAST_RUN, heading, line, page, save
+from scenarios.proofs.table import heading, line, page, save
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

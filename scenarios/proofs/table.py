@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from scenarios.proofs.flow import Proof
-from scenarios.proofs.proving import Proved
+from scenarios.proofs.proving import LAST_RUN, Proved
 from scenarios.proofs.registry import FLOWS
 from simulator.oracles import name_of
-
-LAST_RUN = Path(__file__).with_name("proved.json")
-"""What the last complete run found; the page is made from it."""
 
 
 def heading() -> str:
@@ -55,11 +51,11 @@ def page(rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _lines(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     holding = sum(row["verdict"] == "holds" for row in rows.values())
-    seconds = sum(row["seconds"] for row in rows.values())
+    seconds = sum(row["seconds"] for row in rows.values() if row["verdict"] == "holds")
     yield "# Every interleaving"
     yield ""
-    yield f"The last complete run looked at {len(rows)} claims about the reference: {holding} hold in all interleavings up to equivalence, in"
-    yield f"{seconds / 60:.0f} minutes of one core. `tox -e proofs` runs them; `python -m scenarios.proofs --write docs` makes this page again."
+    yield f"The last complete run looked at {len(rows)} claims about the reference: {holding} hold in all interleavings up to equivalence, which"
+    yield f"took {seconds / 60:.0f} minutes of one core. `tox -e proofs` runs them; `python -m scenarios.proofs --write docs` makes this page again."
     yield ""
     yield "The bounds, for all of them: SQLite; each path is a process of its own; a pair may lose one process to SIGKILL before any step,"
     yield "three paths lose none; no timer fires while anybody can move; an hour later one worker does what is left. N counts interleavings"

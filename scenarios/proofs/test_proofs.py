@@ -9,9 +9,9 @@ import pytest
 
 from scenarios.proofs.__main__ import main
 from scenarios.proofs.flow import Flow
-from scenarios.proofs.proving import prove, without_its_guard
+from scenarios.proofs.proving import LAST_RUN, longest_first, prove, without_its_guard
 from scenarios.proofs.registry import ALL, FLOWS, named
-from scenarios.proofs.table import LAST_RUN, page
+from scenarios.proofs.table import page
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "proofs.md"
 QUICK = ("extension/sweep+ensure", "tickets/bot+scheduler")
@@ -59,6 +59,14 @@ def test_a_name_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         main(["no_such_proof"])
     assert "there is no proof no_such_proof; there are: purchase/webhook+polling" in capsys.readouterr().err
+
+
+def test_what_took_longest_is_begun_first() -> None:
+    """By the last complete run; what is new comes last."""
+    rows = json.loads(LAST_RUN.read_text(encoding="utf-8"))
+    seconds = [rows[proof.name]["seconds"] for proof in longest_first(ALL)]
+
+    assert seconds == sorted(seconds, reverse=True)
 
 
 def test_names_are_unique() -> None:
