@@ -51,7 +51,8 @@ class Ahead:
         self._processes = processes
         self._helpers = Helpers(lambda ask, answer: _serve(simulation, ask, answer), processes)
         self._numbers: dict[Helper, Numbers] = {}
-        self._kept: dict[Any, Any] = {}
+        self._passed: dict[Position, Passed | None] = {}
+        self._explored: dict[Whole, Explored | None] = {}
         self.dependence = Dependence()
 
     def __enter__(self) -> Ahead:
@@ -72,12 +73,11 @@ class Ahead:
         self._listen(0.0)
         others = (job for job in upcoming if job != position)
         self._order(others, self._helpers.alive[: max(1, self._processes - 1)])
-        while position not in self._kept:
+        while position not in self._passed:
             if not any(helper.ordered and helper.ordered[0] == position for helper in self._helpers.alive):
                 return None
             self._listen(None)
-        passed: Passed | None = self._kept.pop(position)
-        return passed
+        return self._passed.pop(position)
 
     def knows(self, plan: Whole, upcoming: Iterable[Job], *, patience_s: float) -> bool:
         """Waits, not for ever, until a plan is explored or nobody is left who could; all processes are busy with it and the next.
@@ -89,23 +89,25 @@ class Ahead:
         """
         self._listen(0.0)
         self._order([plan, *upcoming], self._helpers.alive)
-        if plan not in self._kept and self._helpers.alive:
+        if plan not in self._explored and self._helpers.alive:
             self._listen(patience_s)
-        return plan in self._kept or not self._helpers.alive
+        return plan in self._explored or not self._helpers.alive
 
     def explored(self, plan: Whole) -> Explored | None:
         """What came of a plan that is known; None where something failed: then whoever asks explores it again."""
-        explored: Explored | None = self._kept.pop(plan, None)
-        return explored
+        return self._explored.pop(plan, None)
 
     def _order(self, jobs: Iterable[Job], helpers: Sequence[Helper]) -> None:
         free = sum(_AT_A_TIME - len(helper.ordered) for helper in helpers)
         known = {job for helper in self._helpers.alive for job in helper.ordered}
         for job in jobs if free > 0 else ():
-            if job in known or job in self._kept:
+            if job in known or job in self._passed or job in self._explored:
                 continue
             helper = min(helpers, key=lambda each: len(each.ordered))
-            if not self._helpers.send(helper, job, (self._numbers[helper].news(), job)):
+            numbers = self._numbers[helper]
+            news = numbers.news()
+            if not self._helpers.send(helper, job, (news, job)):
+                numbers.take_back(news)
                 return
             free -= 1
             if not free:
@@ -116,11 +118,14 @@ class Ahead:
         for helper, (news, answer) in self._helpers.answers(patience_s):
             numbers = self._numbers[helper]
             numbers.hear(news)
-            if isinstance(answer, dict):
-                answer = Passed.from_data(answer, numbers.of_the_other)
-            self._kept[helper.ordered.popleft()] = answer
-            while len(self._kept) > _KEPT_MAX:
-                del self._kept[next(iter(self._kept))]
+            job = helper.ordered.popleft()
+            if isinstance(job, Whole):
+                self._explored[job] = answer
+            elif isinstance(job, Position):
+                passed = None if answer is None else Passed.from_data(answer, numbers.of_the_other)
+                self._passed[job] = passed
+            while len(self._passed) > _KEPT_MAX:  # nobody came that way
+                del self._passed[next(iter(self._passed))]
 
 
 def _serve(simulation: Simulation, ask: Callable[[], Any], answer: Callable[[Any], None]) -> None:

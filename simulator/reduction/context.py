@@ -28,7 +28,6 @@ class Context:
         judged_at_steps: claims are asked after each step, so that every order is one of its own.
 
     Attributes:
-        private: processes whose lanes are known to share no memory.
         doomed: processes for which a fault is planned, and in place of which of their steps it strikes.
     """
 
@@ -42,7 +41,6 @@ class Context:
         self._judged_at_commits = judged_at_commits
         self._commits_in_order = commits_in_order
         self._judged_at_steps = judged_at_steps
-        self.private: frozenset[str] = frozenset()
         self.doomed: frozenset[tuple[str, int]] = frozenset()
         self._process_of: dict[str, str] = {}
         self._complete: dict[tuple[Effects, str], Effects] = {}
@@ -76,9 +74,7 @@ class Context:
         return complete
 
     def _completed(self, effects: Effects, process: str) -> Effects:
-        writes: set[Resource] = set()
-        if process not in self.private:
-            writes.add(("memory", process))
+        writes: set[Resource] = {("memory", process)}
         if any(process == each for each, _ in self.doomed):
             writes.add(("steps", process))
         if self._commits_in_order and VERSION in effects.bumps:

@@ -11,11 +11,7 @@ Number = int
 
 
 class Dependence:
-    """Numbers effects and knows which conflict.
-
-    Attributes:
-        conflicts: whether any two steps of different lanes ever did.
-    """
+    """Numbers effects and knows which conflict."""
 
     def __init__(self) -> None:
         self._numbers: dict[Effects, Number] = {}

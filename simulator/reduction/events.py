@@ -66,14 +66,12 @@ class Causality:
         events: in the order in which they happened.
         before: for each event, which come before it, as bits.
         races: in the order of their later event.
-        conflicts: how many pairs of events of different lanes conflict directly.
     """
 
     def __init__(self, events: Sequence[Event], dependence: Dependence, *, locks_disable: bool) -> None:
         self.events = events
         self.before: list[int] = []
         self.races: list[Race]
-        self.conflicts = 0
         self._dependence = dependence
         self._locks_disable = locks_disable
         self._last: dict[str, int] = {}
@@ -170,7 +168,6 @@ class Causality:
         return at == section[1] or self.events[at].lane == self.events[section[0]].lane
 
     def _race(self, first: int, second: int, lane: str) -> None:
-        self.conflicts += 1
         self._found.append((first, second, lane))
 
     def _race_of(self, first: int, second: int, lane: str) -> Race:

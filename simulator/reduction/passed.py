@@ -113,7 +113,7 @@ class Passed:
         asked: data and faults, as `Following` says.
         redundant: it was, or could have been, broken off.
         strayed: it did not follow a beginning that was planned.
-        drew_chance: somebody drew from the module ``random``.
+        drew_chance: somebody drew from the module ``random``, in this or an earlier execution of its process.
     """
 
     nodes: list[Node]
@@ -123,7 +123,7 @@ class Passed:
     asked: list[Asked]
     redundant: bool
     strayed: bool
-    drew_chance: bool = False
+    drew_chance: bool
 
     def as_data(self) -> dict[str, Any]:
         """To be sent; a failure is not: whoever needs one runs the execution again."""
@@ -184,6 +184,10 @@ class Numbers:
         """The effects that the other side has not heard of, in the order of their numbers."""
         told, self._told = self._told, self._own.count
         return [self._own.effects(number) for number in range(told, self._told)]
+
+    def take_back(self, news: Sequence[Effects]) -> None:
+        """They were not sent after all."""
+        self._told -= len(news)
 
     def hear(self, news: Sequence[Effects]) -> None:
         """The other side's news."""

@@ -67,7 +67,6 @@ class Reduction:
     Attributes:
         executions: complete ones, each of another class.
         redundant: executions that led to nothing new, most of them broken off.
-        conflicts: how many races were met.
         strayed: executions that did not follow their plan.
         steps: the most steps that each process made.
         moments: before which of a process's steps its death is one of its own.
@@ -98,7 +97,6 @@ class Reduction:
         self._over = False
         self.executions = 0
         self.redundant = 0
-        self.conflicts = 0
         self.strayed = 0
         self.steps: dict[str, int] = {}
         self.moments = Moments()
@@ -202,7 +200,16 @@ class Reduction:
         for index, node in enumerate(nodes):
             until = nodes[index + 1].step if index + 1 < len(nodes) else len(trace.steps)
             numbers.append(self._dependence.number(self._context.effects(trace, node, until)))
-        return Passed(nodes, numbers, trace, outcome, following.asked, following.redundant, following.strayed)
+        return Passed(
+            nodes,
+            numbers,
+            trace,
+            outcome,
+            following.asked,
+            following.redundant,
+            following.strayed,
+            self._simulation.drew_chance,
+        )
 
     def _follow(self, passed: Passed) -> None:
         """Goes the way that an execution elsewhere has gone."""
@@ -240,7 +247,6 @@ class Reduction:
         events = events_of(nodes, trace, self._context)
         self.moments.learn(nodes, trace, self._context, self._dependence)
         causality = self.last = Causality(events, self._dependence, locks_disable=self._locks_disable)
-        self.conflicts += causality.conflicts
         for race in causality.races:
             self._reverse(race, causality)
 

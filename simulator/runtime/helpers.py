@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import select
 import signal
 import threading
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+_UNREAD_MAX = 32_768  # bytes; a pipe holds 64 KiB at least, and one message is all that waits in it
 
 
 def cores() -> int:
@@ -82,9 +85,15 @@ class Helpers:
             self.lost(helper)
 
     def send(self, helper: Helper, job: Hashable, message: Any) -> bool:
-        """Asks for something; returns whether there was anybody to ask."""
+        """Asks for something; returns whether it was sent.
+
+        Who is busy does not read, and may be waiting for us to read a long answer: it is sent no more than a pipe holds.
+        """
+        data = pickle.dumps(message)
+        if helper.ordered and len(data) > _UNREAD_MAX:
+            return False
         try:
-            helper.pipe.send(message)
+            helper.pipe.send_bytes(data)
         except OSError:
             self.lost(helper)
             return False

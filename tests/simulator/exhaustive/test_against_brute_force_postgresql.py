@@ -165,6 +165,19 @@ def test_a_lock_whose_holder_is_killed_is_free_at_once(postgresql_url: str) -> N
     assert set(found.states) == set(every.states)
 
 
+def test_who_dies_between_two_writes_leaves_the_first(postgresql_url: str) -> None:
+    """Nothing but the rows says so: there is no lock of the whole database that was given back."""
+    programs = [[*in_one_statement(1), *in_one_statement(3)], [READ]]
+    crash = Crash("p0", down_s=None)
+    found = searched_with_faults(of_programs(postgresql_url, *programs, faults=[crash]))
+    small = of_programs(postgresql_url, *programs, faults=[crash])
+    small.moments = 4
+    every = all_of(small, waiting_is_a_step=True)
+    assert every is not None
+    assert set(found.states) == set(every.states)
+    assert {dict(tables[0])[1] for tables, _ in found.states} == {0, 1, 13}
+
+
 @pytest.mark.parametrize(
     "name", ["read skew", "two keys", "share and change", "a look before one that need not wait"]
 )

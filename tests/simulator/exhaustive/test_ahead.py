@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from simulator import Crash, World
+from simulator import Crash, Operator, World
 from simulator.errors import SimulatorError
 from simulator.execution import Bounds, Claims, Simulation
 from simulator.exploration import Exploration, explore
 from simulator.reduction.ahead import Ahead
 from simulator.reduction.passed import Position
 from simulator.reduction.search import Reduction, context_of
+from simulator.runtime.helpers import Helpers
 from simulator.schedulers.base import Limits
+from simulator.schedulers.exhaustive import ExhaustiveSearch
 from tests.simulator.exhaustive.brute_force import Small, of_programs
 
 READ = "SELECT v FROM t WHERE id = 1"
@@ -186,6 +189,52 @@ def test_what_stops_an_execution_elsewhere_stops_the_search() -> None:
             explored(replace(small, scenario=scenario), processes)
         told.append(str(caught.value))
     assert told == ["after a death"] * 2
+
+
+def test_chance_that_is_drawn_elsewhere_is_noticed() -> None:
+    """One state for all actors is no proof, whoever ran the execution."""
+
+    async def scenario(world: World) -> None:
+        async def draws() -> None:
+            if os.getpid() != here:
+                random.random()
+
+        world.process("gambler").run(Operator(draws))
+        await small.scenario(world)
+
+    here = os.getpid()
+    small = of_programs(*THREE)
+    simulation = simulation_of(replace(small, scenario=scenario))
+    with Ahead(simulation, 2) as ahead, simulation:
+        search = ExhaustiveSearch(simulation)
+        search.use(ahead, lambda _executions, _reached: None)
+        root = Position((), frozenset())
+        assert (
+            ahead.take(Position((("nothing", 1),), frozenset()), [root]) is None
+        )  # it is run elsewhere, for sure
+        searched = search.run(simulation.execute, Limits(10_000))
+    assert "module random" in searched.inconclusive
+
+
+def test_a_helper_that_is_busy_is_sent_no_more_than_a_pipe_holds() -> None:
+    """It may be waiting for us to read a long answer; what it has not heard of is told later."""
+
+    def echo(ask: Any, answer: Any) -> None:
+        while True:
+            answer(ask())
+
+    long = b"x" * 1_000_000
+    with Helpers(echo, 1) as helpers:
+        (helper,) = helpers.alive
+        assert helpers.send(helper, "first", long)
+        assert not helpers.send(helper, "second", long)
+        assert helpers.send(helper, "third", b"short")
+        heard: list[bytes] = []
+        while helper.ordered:
+            for _, said in helpers.answers(None):
+                helper.ordered.popleft()
+                heard.append(said)
+    assert heard == [long, b"short"]
 
 
 def test_what_is_printed_elsewhere_is_not_seen(capfd: pytest.CaptureFixture[str]) -> None:
