@@ -64,6 +64,20 @@ def test_inconclusive_is_a_failure_that_says_why_and_can_be_gone_on_from(run: An
     assert run.schedules() == []
 
 
+def test_what_another_version_left_is_refused_by_name_and_stays(run: Any) -> None:
+    run(run.holds, "--scheduler=exhaustive", "--executions=4")
+    (saved,) = run.schedules()
+    other = saved.read_text(encoding="utf-8").replace("turnstile frontier 2", "turnstile frontier 1")
+    saved.write_text(other, encoding="utf-8")
+    result = run.again("--scheduler=exhaustive", "--resume")
+    result.assert_outcomes(failed=1)
+    refused = "expected a frontier of the format 'turnstile frontier 2', found 'turnstile frontier 1'"
+    result.stdout.fnmatch_lines(
+        [f"ScheduleError: *.frontier: {refused}; without --resume the search begins anew"]
+    )
+    assert saved.read_text(encoding="utf-8") == other
+
+
 def test_footprints_are_validated_when_that_is_asked_for(run: Any) -> None:
     """Two points that touch different things: that they do is the scenario's word."""
     source = """
