@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import select
 import signal
 import threading
@@ -16,6 +15,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 _UNREAD_MAX = 32_768  # bytes; a pipe holds 64 KiB at least, and one message is all that waits in it
@@ -89,7 +89,7 @@ class Helpers:
 
         Who is busy does not read, and may be waiting for us to read a long answer: it is sent no more than a pipe holds.
         """
-        data = pickle.dumps(message)
+        data = ForkingPickler.dumps(message)  # as the pipe's own send() does; nothing of it is saved
         if helper.ordered and len(data) > _UNREAD_MAX:
             return False
         try:
