@@ -19,6 +19,10 @@ class ScheduleError(SimulatorError):
     """A schedule file cannot be used: not ours, another version, cut short, or for another test."""
 
 
+class FrontierError(SimulatorError):
+    """A saved frontier cannot be gone on from: not ours, another version, or cut short."""
+
+
 class UnknownScheduler(SimulatorError):
     """No scheduler has that name."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from simulator.database.choose import database_for
-from simulator.errors import ScheduleError, SimulatorError
+from simulator.errors import FrontierError, SimulatorError
 from simulator.exploration import Exploration, Interrupted, explore, replay
 from simulator.oracles import name_of
 from simulator.pytest_options import OPTIONS, Options
@@ -116,9 +116,9 @@ class _Run:
         except Interrupted as interrupted:
             self._interrupted(interrupted)
             raise
-        except ScheduleError as error:  # the only one that is read here
+        except FrontierError as error:
             saved = self._path.with_suffix(".frontier")
-            raise ScheduleError(f"{saved}: {error}; without --resume the search begins anew") from None
+            raise FrontierError(f"{saved}: {error}; without --resume the search begins anew") from None
         if result.schedule is not None:
             self._save(result.schedule)
         if result.coverage is not None:

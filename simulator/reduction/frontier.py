@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simulator.effects import Effects, Look, Resource, Row
-from simulator.errors import ScheduleError
+from simulator.errors import FrontierError
 from simulator.reduction.dependence import Dependence, Number
 from simulator.reduction.following import Node
 from simulator.reduction.wakeup import Branch
@@ -61,12 +61,12 @@ def read_frontier(text: str, effects: Dependence) -> tuple[list[Node], list[Bran
     """What `write_frontier` was given, with effects numbered anew.
 
     Raises:
-        ScheduleError: it is no frontier of this version, or was cut short.
+        FrontierError: it is no frontier of this version, or was cut short.
     """
     try:
         saved = json.loads(text)
         if saved["format"] != FORMAT:
-            raise ScheduleError(f"expected a frontier of the format {FORMAT!r}, found {saved['format']!r}")
+            raise FrontierError(f"expected a frontier of the format {FORMAT!r}, found {saved['format']!r}")
         numbers = [effects.number(_effects_from_data(each)) for each in saved["effects"]]
 
         def tree(branches: Sequence[Any]) -> list[Branch]:
@@ -87,7 +87,7 @@ def read_frontier(text: str, effects: Dependence) -> tuple[list[Node], list[Bran
         ]
         return stack, tree(saved["then"]), saved["rest"]
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ScheduleError(
+        raise FrontierError(
             f"this is no frontier that an exhaustive search saved, or only a part of one: {error}"
         ) from None
 

@@ -16,6 +16,7 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, Protocol
 
 from simulator.clock import RealTime
+from simulator.errors import FrontierError
 from simulator.faults import Crash
 from simulator.reduction.certificate import Certificate
 from simulator.reduction.dependence import Dependence
@@ -209,16 +210,19 @@ class ExhaustiveSearch:
         """Goes on where a search of the same scenario stood.
 
         Raises:
-            ScheduleError: the text is no frontier.
+            FrontierError: the text is no frontier.
         """
         stack, then, rest = read_frontier(frontier, self._dependence)
-        self._plans = [
-            Plan(faults, next(self._numbers), answers, settled, frozenset(map(tuple, doomed)))
-            for faults, answers, settled, doomed in rest["plans"]
-        ]
-        if rest["begun"]:
-            self._position = stack, then, rest["steps"], Moments(map(tuple, rest["moments"]))
-        self.certificate.go_on_from(rest["certificate"])
+        try:
+            self._plans = [
+                Plan(faults, next(self._numbers), answers, settled, frozenset(map(tuple, doomed)))
+                for faults, answers, settled, doomed in rest["plans"]
+            ]
+            if rest["begun"]:
+                self._position = stack, then, rest["steps"], Moments(map(tuple, rest["moments"]))
+            self.certificate.go_on_from(rest["certificate"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise FrontierError(f"this is only a part of a frontier: {error}") from None
 
     def so_far(self) -> tuple[str, ...]:
         """What can be said when it is broken off."""

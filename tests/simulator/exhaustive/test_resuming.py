@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from simulator import Bounds, Claims, Crash, World, explore
-from simulator.errors import ScheduleError
+from simulator.errors import FrontierError
 from simulator.exploration import Exploration, Interrupted
+from simulator.reduction.frontier import FORMAT
 from simulator.schedulers.base import Limits
 from tests.simulator.exhaustive.brute_force import Small, of_programs
 from tests.simulator.exhaustive.litmus import LITMUS
@@ -90,12 +91,20 @@ def test_ctrl_c_keeps_the_frontier_and_tells_what_was_explored() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"format": "turnstile frontier 0"}', '{"format": "turnstile']
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"format": "turnstile frontier 0"}',
+        '{"format": "turnstile',
+        f'{{"format": "{FORMAT}", "effects": [], "stack": [], "then": [], "rest": {{"plans": []}}}}',
+    ],
 )
 def test_what_is_no_frontier_is_refused(text: str) -> None:
     """An empty one begins anew."""
     if not text:
         assert explored(world(), Counter(), Kept(text), 10_000).verdict == "holds"
         return
-    with pytest.raises(ScheduleError, match="frontier"):
+    with pytest.raises(FrontierError, match="frontier"):
         explored(world(), Counter(), Kept(text), 10_000)

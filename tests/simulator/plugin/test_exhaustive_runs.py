@@ -73,7 +73,7 @@ def test_what_another_version_left_is_refused_by_name_and_stays(run: Any) -> Non
     result.assert_outcomes(failed=1)
     refused = "expected a frontier of the format 'turnstile frontier 2', found 'turnstile frontier 1'"
     result.stdout.fnmatch_lines(
-        [f"ScheduleError: *.frontier: {refused}; without --resume the search begins anew"]
+        [f"FrontierError: *.frontier: {refused}; without --resume the search begins anew"]
     )
     assert saved.read_text(encoding="utf-8") == other
 
