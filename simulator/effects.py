@@ -71,6 +71,8 @@ class Effects:
         took: it took the lock (there is one at most), whether or not it kept it.
         gave_back: it gave the lock back, whoever took it.
         would_wait: it took the lock, and would have waited for it.
+        attempts: it wanted the lock and would not wait for it, or kept it beyond its statement: it matters to it, or to others
+            because of it, what happens while the lock is held.
         everything: it conflicts with every other step.
         unsure: how often something was said that may not have been so.
         otherwise: what else the same step might have read and written had others moved before it or not; None: nothing.
@@ -84,6 +86,7 @@ class Effects:
     took: bool = False
     gave_back: bool = False
     would_wait: bool = False
+    attempts: bool = False
     everything: bool = False
     unsure: int = 0
     otherwise: Effects | None = None
@@ -101,6 +104,7 @@ class Effects:
             self.took or other.took,
             self.gave_back or other.gave_back,
             self.would_wait or other.would_wait,
+            self.attempts or other.attempts,
             self.everything or other.everything,
             max(self.unsure, other.unsure),
             self.otherwise if other.otherwise is None else other.otherwise | (self.otherwise or NOTHING),
@@ -114,6 +118,12 @@ class Effects:
 SHARED: Resource = ("shared",)
 VERSION: Resource = ("version",)
 """Of a database: every commit moves it on."""
+LOCK: Resource = ("write lock",)
+"""The one lock of an engine that has one."""
+CHANGES: Resource = ("changes",)
+"""Written by a critical section in which a row changed, or might have; all others only looked."""
+LANES: Resource = ("lanes",)
+"""With the name of a process: bumped where a lane of it begins."""
 
 NOTHING = Effects()
 EVERYTHING = Effects(everything=True)
@@ -182,6 +192,7 @@ class Collected:
     took: bool = False
     gave_back: bool = False
     would_wait: bool = False
+    attempts: bool = False
     everything: bool = False
     unsure: int = 0
     otherwise: Collected | None = None
@@ -223,6 +234,7 @@ class Collected:
         self.writes.add(lock)
         self.took = True
         self.would_wait = self.would_wait or waits
+        self.attempts = self.attempts or not waits
 
     def give_back(self, lock: Resource) -> None:
         """A lock is free again; one that this very step took was never held between two steps."""
@@ -240,6 +252,7 @@ class Collected:
             self.took,
             self.gave_back,
             self.would_wait,
+            self.attempts,
             self.everything,
             self.unsure,
             None if self.otherwise is None else self.otherwise.done(),

@@ -18,6 +18,7 @@ from simulator.outcome import Outcome
 from simulator.runtime.callsite import describe, is_users
 from simulator.runtime.conductor import Conductor
 from simulator.runtime.fences import Fences
+from simulator.runtime.sections import Sections
 from simulator.runtime.trio_control import TrioLoop, leaves_of
 from simulator.trace import Trace
 from simulator.world import Stopped, World
@@ -141,6 +142,7 @@ class Simulation:
             steps_max=bounds.steps_max,
             early_timers_max=bounds.early_timers_max,
             latency_bound_s=bounds.latency_bound_s,
+            sections=self._sections(scheduler),
         )
         world = self._world = World(conductor, self.clock, self.database, self._moments_of)
         self._reached: set[str] = set()
@@ -169,6 +171,12 @@ class Simulation:
             dict(conductor.moved),
             conductor.asked,
         )
+
+    def _sections(self, scheduler: Scheduler) -> Sections | None:
+        """None where every step is a choice: all but an exhaustive search wants that."""
+        if not getattr(scheduler, "atomic_sections", False):
+            return None
+        return Sections(self.database.section_of, self.database.would_wait)
 
     async def _run(self) -> None:
         try:

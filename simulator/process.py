@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from simulator.actors import Actor, Program, checked_name
-from simulator.effects import Resource
+from simulator.effects import LANES, Resource
 from simulator.errors import ProcessKilled, SimulatorError
 from simulator.incoming import Incoming
 from simulator.oracles import Failure
@@ -146,6 +146,8 @@ class Process:
         """Starts a lane; ``on_killed`` is called, outside of the process, when the process is killed under it."""
         lane = self._conductor.new_lane(name, self.name, numbered=numbered)
         self.touch(("label", name))
+        if self._conductor.trace.recording:
+            self._conductor.trace.collect().add(bumps=[(*LANES, self.name)])
         self._conductor.trace.processes[lane.label] = self.name
         life = self._lives[lane] = _Life(on_killed)
         context = contextvars.copy_context()

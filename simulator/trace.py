@@ -54,6 +54,7 @@ class Trace:
         violated_at: the number of steps after which a claim was found violated.
         recording: whether doors should say what each step read and wrote (`simulator.effects`).
         every_checkpoint: whether all that could move took part in every choice (`Conductor.every_checkpoint`).
+        within: steps that belong to the one before them, the indices (`simulator.runtime.sections`).
     """
 
     detailed: bool = False
@@ -66,6 +67,7 @@ class Trace:
     violated_at: int | None = None
     recording: bool = False
     every_checkpoint: bool = False
+    within: set[int] = field(default_factory=set)
     _collected: dict[int, Collected] = field(default_factory=dict)
     _effects: dict[int, Effects] = field(default_factory=dict)  # of steps to which nothing was added since
 

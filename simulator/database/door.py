@@ -21,6 +21,7 @@ class Database(Protocol):
         present: whether there is a database at all.
         url: what SQLAlchemy's ``create_async_engine`` needs beside ``connect``.
         tells_effects: whether it can say what each step read and wrote (`simulator.effects`).
+        one_writer: whether one transaction at a time can write, with a lock on everything.
         recording: whether it does; to be set before ``open``.
     """
 
@@ -28,6 +29,7 @@ class Database(Protocol):
     present: bool
     url: str
     tells_effects: bool
+    one_writer: bool
     recording: bool
 
     async def connect(self) -> Any:
@@ -51,6 +53,9 @@ class Database(Protocol):
     def would_wait(self, lane: str) -> bool:
         """Whether all that a lane's next step would come to is that it waits for a lock; False where nobody knows."""
 
+    def section_of(self, lane: str) -> int:
+        """The number of the critical section that a lane is in; 0: in none, or there is not one lock for the whole engine."""
+
     def is_looking(self) -> bool:
         """Whether anybody holds a snapshot without a lock, from which more may be read."""
 
@@ -68,6 +73,7 @@ class NoDatabase:
     present = False
     url = ""
     tells_effects = True
+    one_writer = False
     recording = False
 
     def open(self, conductor: Conductor, clock: Clock) -> None:
@@ -82,6 +88,10 @@ class NoDatabase:
     def would_wait(self, lane: str) -> bool:  # noqa: ARG002
         """Nobody waits."""
         return False
+
+    def section_of(self, lane: str) -> int:  # noqa: ARG002
+        """Nobody locks."""
+        return 0
 
     def is_looking(self) -> bool:
         """Nobody looks."""

@@ -51,6 +51,7 @@ class PostgresqlDatabase:
     present = True
     url = "postgresql+psycopg://"
     tells_effects = True
+    one_writer = False
     recording = False
 
     def __init__(self, schema: Schema, *, url: str | None = None) -> None:
@@ -116,6 +117,10 @@ class PostgresqlDatabase:
     def would_wait(self, lane: str) -> bool:  # noqa: ARG002
         """Nobody knows before the statement was sent."""
         return False
+
+    def section_of(self, lane: str) -> int:  # noqa: ARG002
+        """Two transactions can write at a time."""
+        return 0
 
     def is_looking(self) -> bool:
         """Every statement has a snapshot of its own; a transaction that keeps one conflicts with everything."""

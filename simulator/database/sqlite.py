@@ -49,6 +49,7 @@ class SqliteDatabase:
     present = True
     url = "sqlite+aiosqlite://"
     tells_effects = True
+    one_writer = True
 
     def __init__(self, schema: Schema, *, folder: Path | None = None, busy_timeout_s: float = 5.0) -> None:
         self._sql = schema_as_sql(schema, "sqlite")
@@ -224,6 +225,11 @@ class SqliteDatabase:
         """Whether a lane that stands before a statement would only find that it has to wait for the write lock."""
         connection = self._at_the_lock.get(lane)
         return connection is not None and self.writer not in (None, connection) and connection.would_wait()
+
+    def section_of(self, lane: str) -> int:
+        """The number of the transaction with which a lane holds the write lock; 0: it does not."""
+        writer = self.writer
+        return writer.section if writer is not None and writer.user == lane else 0
 
     def is_looking(self) -> bool:
         """Whether a connection holds a snapshot without the write lock."""

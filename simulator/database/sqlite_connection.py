@@ -197,6 +197,11 @@ class SimulatedConnection(aiosqlite.Connection):
             await self._conductor.point("resume", f"{shape.label} after waiting", shape.footprint)
         return True
 
+    @property
+    def section(self) -> int:
+        """The number of the transaction with which it holds the write lock; 0: it does not."""
+        return self._transaction.number if self._transaction.holds_lock else 0
+
     def is_looking(self) -> bool:
         """Whether it holds a snapshot without the write lock."""
         transaction, raw = self._transaction, self._connection
@@ -290,7 +295,8 @@ class SimulatedConnection(aiosqlite.Connection):
         look = None
         if effects is not None:
             looking = transaction.looked or (not raw.in_transaction and is_reading(raw))
-            effects.begin(holds_lock=transaction.holds_lock, looking=looking)
+            patient = self.busy_timeout_s > 0
+            effects.begin(holds_lock=transaction.holds_lock, looking=looking, patient=patient)
         if self._conductor.trace.detailed and self._is_shown():
             look = Look(raw, self._door.monitor, shape, arguments, inside=transaction.looked)
         try:

@@ -16,13 +16,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simulator.database.predicates import Predicates
-from simulator.effects import VERSION, Collected, Resource, Row, canonical
+from simulator.effects import CHANGES, LOCK, VERSION, Collected, Look, Row, canonical
 
 if TYPE_CHECKING:
     from simulator.database.shapes import Shape
     from simulator.trace import Trace
 
-LOCK: Resource = ("write lock",)
 _NOTE = "turnstile_row"
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
 _COLUMNS_MAX = 90  # SQLite's functions take 100 arguments where it was built with the lowest usual limit
@@ -131,10 +130,12 @@ class ConnectionEffects:
         self._rows: set[Row] = set()
         self._unsure = 0
         self._holds = self._looking = False
+        self._patient = True
+        self._wrote = self._changed = False  # in the transaction that holds the lock
 
-    def begin(self, *, holds_lock: bool, looking: bool) -> None:
+    def begin(self, *, holds_lock: bool, looking: bool, patient: bool) -> None:
         """A statement is about to be carried out on a connection that is in this state."""
-        self._holds, self._looking = holds_lock, looking
+        self._holds, self._looking, self._patient = holds_lock, looking, patient
         self._notes.forget()
 
     def done(self, trace: Trace, shape: Shape, arguments: Sequence[Any], *, inside: bool) -> None:
@@ -144,11 +145,16 @@ class ConnectionEffects:
             here.everything = True
             return
         if shape.locks:
-            self._note_rows(shape)
+            self._wrote = self._wrote or shape.verb != "BEGIN"
+            changed = self._note_rows(shape)
+            if not changed:
+                self._look_under_the_lock(here, shape, arguments)
             if not self._holds:
                 self._take(trace, here)
                 self._might_write(here, shape, arguments, inside=inside)
-        elif shape.looks and not self._holds:
+        elif shape.looks and self._holds:
+            self._look_under_the_lock(here, shape, arguments)
+        elif shape.looks:
             if not self._looking:
                 self._snapshot = len(trace.steps) - 1
                 if inside:  # what else will be read from the snapshot depends on what is read
@@ -166,26 +172,32 @@ class ConnectionEffects:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code == sqlite3.SQLITE_BUSY:
             trace.collect().add(reads=[LOCK])
+            trace.collect().attempts = True
             self._compare_versions(trace)
             self._might_write(trace.collect(), shape, arguments, inside=inside)
         elif code not in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE} or self._holds:
+            self._changed = True  # that it failed may be due to any row
             self.done(trace, shape, arguments, inside=inside)  # what it had done until then
 
     def returned(self, trace: Trace) -> None:
         """Rows of a statement with RETURNING were fetched; with the last of them the lock is free."""
         trace.collect().add(writes=[LOCK])
+        trace.collect().attempts = True
 
     def ended(self, trace: Trace, *, committed: bool) -> None:
         """The transaction that holds the lock is over."""
         here = trace.collect()
         here.give_back(LOCK)
-        if committed:
+        if self._changed:
+            here.add(writes=[CHANGES])
+        if committed and self._wrote:
             here.add(bumps=[VERSION], rows=self._rows, unsure=self._unsure)
         self._rows.clear()
         self._unsure = 0
+        self._wrote = self._changed = False
 
     def _take(self, trace: Trace, here: Collected) -> None:
-        here.take(LOCK, waits=not self._looking)
+        here.take(LOCK, waits=self._patient and not self._looking)
         self._compare_versions(trace)
 
     def _might_write(self, here: Collected, shape: Shape, arguments: Sequence[Any], *, inside: bool) -> None:
@@ -202,13 +214,22 @@ class ConnectionEffects:
             for step in (self._snapshot, None):
                 trace.collect(step).add(reads=[VERSION])
 
-    def _note_rows(self, shape: Shape) -> None:
+    def _look_under_the_lock(self, here: Collected, shape: Shape, arguments: Sequence[Any]) -> None:
+        """What a statement that changed nothing has looked at: which rows are there to be changed, too."""
+        parameters = arguments[1] if len(arguments) > 1 else None
+        looks, unsure = self._predicates.looks(arguments[0], parameters, shape.footprint.reads)
+        here.add(looks=looks, unsure=unsure)
+        here.add(looks=[Look(table.lower()) for table in shape.footprint.writes])
+
+    def _note_rows(self, shape: Shape) -> bool:
         rows, unsure = self._notes.rows(shape.footprint.writes)
         if shape.replaces:  # the rows that make room are deleted without a trigger
             rows += [Row(table.lower()) for table in shape.footprint.writes]
             unsure += len(shape.footprint.writes)
         self._rows.update(rows)
         self._unsure += unsure
+        self._changed = self._changed or bool(rows)
+        return bool(rows)
 
 
 def _is_of_the_connection(shape: Shape) -> bool:

@@ -148,7 +148,7 @@ def _done(simulation: Simulation, job: Job, numbers: Numbers, dependence: Depend
     if isinstance(job, Whole):
         return explore_whole(simulation, job, dependence)
     position = job.renumbered(numbers.of_the_other)
-    context = context_of(simulation, position.doomed)
+    context = context_of(simulation, position.doomed, atomic_sections=position.atomic_sections)
     reduction = Reduction(simulation.execute, simulation, context, dependence, dict(position.answers))
     reduction.go_to(*position.stack())
     passed = reduction.pass_through()

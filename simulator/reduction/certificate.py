@@ -54,6 +54,12 @@ class Certificate:
         self.finished = False
         self.faults_left: int | None = None
 
+    def start_over(self) -> None:
+        """What was explored does not count; that it was executed does."""
+        executions = self.executions
+        self.__init__(self._simulation)  # type: ignore[misc]
+        self.executions = self._redundant = executions
+
     def begin(self, faults: int, reduction: Reduction, *, again: bool = False) -> None:
         """A plan is explored; ``again``: it was begun before."""
         self._faults = faults

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from simulator.effects import EVERYTHING, SHARED, VERSION, Effects, Resource
+from simulator.effects import CHANGES, EVERYTHING, LANES, LOCK, SHARED, VERSION, Effects, Resource
 from simulator.schedule import CLOCK, FAULT
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ class Context:
         commits_in_order: claims are asked after each commit, so that every order of commits is one of its own: on an engine
             where two transactions can write at a time, nothing else may say so.
         judged_at_steps: claims are asked after each step, so that every order is one of its own.
+        atomic_sections: a critical section is one event, where it can be (`simulator.runtime.sections`).
 
     Attributes:
+        atomic_sections: as given.
         doomed: processes for which a fault is planned, and in place of which of their steps it strikes.
     """
 
@@ -37,7 +39,9 @@ class Context:
         judged_at_commits: bool = False,
         commits_in_order: bool = False,
         judged_at_steps: bool = False,
+        atomic_sections: bool = False,
     ) -> None:
+        self.atomic_sections = atomic_sections
         self._judged_at_commits = judged_at_commits
         self._commits_in_order = commits_in_order
         self._judged_at_steps = judged_at_steps
@@ -67,22 +71,35 @@ class Context:
         effects = trace.effects_of(node.step)
         for step in range(node.step + 1, until):
             effects = effects | trace.effects_of(step)
-        key = effects, self.process_of(node.lane, trace)
+        return self.complete(effects, self.process_of(node.lane, trace))
+
+    def complete(self, effects: Effects, process: str) -> Effects:
+        """The effects of an event, from what the doors told of a lane of this process."""
+        key = effects, process
         complete = self._complete.get(key)
         if complete is None:
             complete = self._complete[key] = self._completed(*key)
         return complete
 
     def _completed(self, effects: Effects, process: str) -> Effects:
+        reads = effects.reads
+        if self.atomic_sections:
+            if effects.took and effects.gave_back:
+                effects = _whole(effects)
+            reads = effects.reads | {(*LANES, process)}
         writes: set[Resource] = {("memory", process)}
         if any(process == each for each, _ in self.doomed):
             writes.add(("steps", process))
-        if self._commits_in_order and VERSION in effects.bumps:
+        if self._commits_in_order and VERSION in effects.bumps and self._makes_a_state(effects):
             writes.add(COMMITS)
         bumps = effects.bumps
         if self._judged_at_commits and VERSION in bumps:
             bumps = bumps | {SHARED}
-        return replace(effects, writes=effects.writes | writes, bumps=bumps)
+        return replace(effects, reads=reads, writes=effects.writes | writes, bumps=bumps)
+
+    def _makes_a_state(self, effects: Effects) -> bool:
+        """Whether a commit changed anything; who does not keep sections whole has them in order anyway."""
+        return not self.atomic_sections or LOCK in effects.writes or CHANGES in effects.writes
 
     def is_struck_next(self, lane: str, trace: Trace, moved: Mapping[str, int]) -> bool:
         """Whether a fault strikes in place of a lane's next step, when its process has moved so often."""
@@ -95,3 +112,23 @@ class Context:
             return ()
         process = self.process_of(node.lane, trace)
         return tuple(label for label in node.ready if self.process_of(label, trace) == process)
+
+
+def _whole(effects: Effects) -> Effects:
+    """Those of a whole critical section, as one event: nobody ever finds the lock taken by it.
+
+    Two sections that only looked commute. One that only looked and one that changed rows conflict where they meet; any two
+    that changed something do, since each looked at more than it tells (keys, references). A section that is more than one
+    event has the lock in between, and no other fits in there.
+    """
+    otherwise = effects.otherwise
+    if otherwise is not None:
+        otherwise = replace(otherwise, writes=otherwise.writes - {LOCK} | {CHANGES})
+    return replace(
+        effects,
+        reads=effects.reads | {LOCK},
+        writes=effects.writes - {LOCK},
+        took=False,
+        gave_back=False,
+        otherwise=otherwise,
+    )

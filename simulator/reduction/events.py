@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Event:
-    """One step.
+    """One step, or a whole critical section.
 
     Attributes:
         lane: who made it (for a fault: who was about to move when it struck).
@@ -35,6 +35,7 @@ class Event:
         waited: how many of the first events had happened when nothing else was left to do than to let time pass; all
             that came later comes after each of them.
         struck: a fault struck instead of a step: the other lanes of its process that could have moved, with what woke each.
+        steps: how many it is.
     """
 
     lane: str
@@ -42,6 +43,7 @@ class Event:
     woken_by: int = -1
     waited: int = 0
     struck: tuple[tuple[str, int], ...] = ()
+    steps: int = 1
 
 
 @dataclass(frozen=True, slots=True)

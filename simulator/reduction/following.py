@@ -40,7 +40,7 @@ class Node:
         sleep: lanes whose next step leads to nothing new here, with its effects.
         done: lanes whose every continuation was explored.
         pending: beginnings that are still to be explored.
-        step: the index of the step in the trace.
+        step: the index of the step in the trace; of the first one, where it is a whole critical section.
     """
 
     ready: tuple[str, ...]
@@ -70,6 +70,7 @@ class Following:
         asked: each datum and fault, with the number of its options and what a fault's moment counts.
         redundant: it was, or could have been, broken off.
         strayed: it did not follow a beginning that was planned, which should not happen.
+        atomic_sections: it is not asked within critical sections; such a step belongs to the node before it.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Following:
         is_looking: Callable[[], bool],
     ) -> None:
         self.nodes = stack
+        self.atomic_sections = context.atomic_sections
         self._planned = len(stack)
         self._then = then
         self._answers = answers
@@ -131,6 +133,8 @@ class Following:
         """Steps that were no choice get their nodes: nobody else could move."""
         steps = trace.steps
         for index in range(self._seen, len(steps)):
+            if index in trace.within:
+                continue
             lane, point, _ = steps[index]
             if lane == FAULT:
                 if " before " not in point:
@@ -211,6 +215,7 @@ def events_of(nodes: Sequence[Node], trace: Trace, context: Context) -> list[Eve
     moved_at: dict[str, int] = {}
     able_since: dict[str, int] = {}
     last_s, waited = 0.0, 0
+    ends = [*(node.step for node in nodes[1:]), len(trace.steps)]
     for index, node in enumerate(nodes):
         now_s = trace.steps[node.step][2]
         for label in [each for each in able_since if each not in node.ready]:
@@ -228,7 +233,10 @@ def events_of(nodes: Sequence[Node], trace: Trace, context: Context) -> list[Eve
         struck = tuple(
             (label, woken_by(label)) for label in context.struck(trace, node) if label != node.lane
         )
-        events.append(Event(node.lane, node.number, woken_by(node.lane), waited=waited, struck=struck))
+        steps = 1 + sum(step in trace.within for step in range(node.step + 1, ends[index]))
+        events.append(
+            Event(node.lane, node.number, woken_by(node.lane), waited=waited, struck=struck, steps=steps)
+        )
         moved_at[node.lane] = index
         able_since.pop(node.lane, None)
     return events

@@ -16,8 +16,8 @@ from simulator.reduction.dependence import Dependence, Number
 from simulator.reduction.following import Node
 from simulator.reduction.wakeup import Branch
 
-FORMAT = "turnstile frontier 2"
-_FLAGS = ("took", "gave_back", "would_wait", "everything", "unsure")
+FORMAT = "turnstile frontier 3"
+_FLAGS = ("took", "gave_back", "would_wait", "attempts", "everything", "unsure")
 _RESOURCES = ("reads", "writes", "bumps")
 
 
@@ -121,6 +121,7 @@ def _effects_from_data(data: dict[str, Any]) -> Effects:
         took=bool(data.get("took")),
         gave_back=bool(data.get("gave_back")),
         would_wait=bool(data.get("would_wait")),
+        attempts=bool(data.get("attempts")),
         everything=bool(data.get("everything")),
         unsure=int(data.get("unsure", 0)),
         otherwise=None if otherwise is None else _effects_from_data(otherwise),

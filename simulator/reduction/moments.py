@@ -53,12 +53,15 @@ class Moments:
         """From one execution, whose nodes know their effects."""
         moved: dict[str, int] = {}
         last: dict[str, tuple[bool, float]] = {}
-        for node in nodes:
+        ends = [*(node.step for node in nodes[1:]), len(trace.steps)]
+        for node, end in zip(nodes, ends, strict=True):
             lane, _, now_s = trace.steps[node.step]
             if lane in {FAULT, CLOCK}:
                 continue
             process = context.process_of(lane, trace)
-            moment = moved[process] = moved.get(process, 0) + 1
+            moment = moved.get(process, 0) + 1
+            more = range(node.step + 1, end)  # of a critical section, in which it makes no difference
+            moved[process] = moment + sum(trace.steps[step][0] == lane for step in more)
             left, at_s = last.get(process, (True, now_s))
             if left or now_s > at_s:
                 self._telling[process, moment] = None

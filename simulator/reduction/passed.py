@@ -9,7 +9,7 @@ Effects travel once; after that they are numbers. Each side has numbers of its o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from simulator.outcome import Outcome
@@ -34,6 +34,7 @@ class Position:
     Attributes:
         answers: data and faults by name.
         doomed: processes for which a fault is planned, and in place of which of their steps it strikes.
+        atomic_sections: whether a critical section is one event, where it can be.
         lanes: who moves at each state on the way.
         done: for each of these states, whose every continuation was explored.
         asleep: whose next step leads to nothing new at the last of these states.
@@ -42,6 +43,7 @@ class Position:
 
     answers: tuple[tuple[str, int], ...]
     doomed: frozenset[tuple[str, int]]
+    atomic_sections: bool
     lanes: tuple[str, ...] = ()
     done: tuple[Lanes, ...] = ()
     asleep: Lanes = ()
@@ -57,7 +59,7 @@ class Position:
             return tuple((lane, numbers[number], tree(then)) for lane, number, then in of)
 
         done = tuple(lanes(each) for each in self.done)
-        return Position(self.answers, self.doomed, self.lanes, done, lanes(self.asleep), tree(self.then))
+        return replace(self, done=done, asleep=lanes(self.asleep), then=tree(self.then))
 
     def stack(self) -> tuple[list[Node], list[Branch]]:
         """As `Following` takes it."""
@@ -70,10 +72,13 @@ class Position:
         return nodes, _branches(self.then)
 
 
-def positions_ahead(
-    answers: tuple[tuple[str, int], ...], doomed: frozenset[tuple[str, int]], stack: Sequence[Node]
-) -> Iterator[Position]:
-    """Where the search will go back to after what it is at now, nearest first, as far as that is known today."""
+def positions_ahead(first: Position, stack: Sequence[Node]) -> Iterator[Position]:
+    """Where the search will go back to after what it is at now, nearest first, as far as that is known today.
+
+    Args:
+        first: of the same plan, where nothing is known yet.
+        stack: the states on the way.
+    """
     lanes = tuple(node.lane for node in stack)
     done = tuple(tuple(node.done.items()) for node in stack)
     for at in range(len(stack) - 1, -1, -1):
@@ -82,13 +87,12 @@ def positions_ahead(
             continue
         branch = node.pending[0]
         explored = tuple({**node.done, node.lane: node.always}.items())
-        yield Position(
-            answers,
-            doomed,
-            (*lanes[:at], branch.lane),
-            (*done[:at], explored),
-            tuple(node.sleep.items()),
-            tree_of(branch.then),
+        yield replace(
+            first,
+            lanes=(*lanes[:at], branch.lane),
+            done=(*done[:at], explored),
+            asleep=tuple(node.sleep.items()),
+            then=tree_of(branch.then),
         )
 
 
@@ -134,6 +138,7 @@ class Passed:
             ],
             "numbers": self.numbers,
             "steps": self.trace.steps,
+            "within": sorted(self.trace.within),
             "processes": self.trace.processes,
             "asked": self.asked,
             "redundant": self.redundant,
@@ -151,7 +156,10 @@ class Passed:
         def branches(tree: Tree) -> list[Branch]:
             return [Branch(lane, numbers[number], branches(then)) for lane, number, then in tree]
 
-        trace = Trace(recording=True, every_checkpoint=True, steps=data["steps"], processes=data["processes"])
+        steps, within = data["steps"], set(data["within"])
+        trace = Trace(
+            recording=True, every_checkpoint=True, within=within, steps=steps, processes=data["processes"]
+        )
         outcome = None
         if data["outcome"] is not None:
             preemptions, faults, reached, steps_of, asked = data["outcome"]

@@ -33,9 +33,9 @@ class Plan:
     settled: int = field(compare=False, default=0)
     doomed: frozenset[tuple[str, int]] = field(compare=False, default=frozenset())
 
-    def whole(self) -> Whole:
+    def whole(self, *, atomic_sections: bool) -> Whole:
         """As another process is told of it."""
-        return Whole(tuple(self.answers.items()), self.doomed, self.faults)
+        return Whole(tuple(self.answers.items()), self.doomed, self.faults, atomic_sections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,13 @@ class Whole:
         answers: data and faults by name.
         doomed: as a plan's.
         faults: as a plan's.
+        atomic_sections: whether a critical section is one event, where it can be.
     """
 
     answers: tuple[tuple[str, int], ...]
     doomed: frozenset[tuple[str, int]]
     faults: int
+    atomic_sections: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,8 @@ class Explored:
 
 
 def explore_whole(simulation: Simulation, plan: Whole, dependence: Dependence) -> Explored | None:
-    """Explores a plan; None when a claim does not hold."""
-    context = context_of(simulation, plan.doomed)
+    """Explores a plan; None when a claim does not hold, or sections are whole and must not be."""
+    context = context_of(simulation, plan.doomed, atomic_sections=plan.atomic_sections)
     reduction = Reduction(simulation.execute, simulation, context, dependence, dict(plan.answers))
     certificate = Certificate(simulation)
     certificate.begin(plan.faults, reduction)
@@ -86,5 +88,7 @@ def explore_whole(simulation: Simulation, plan: Whole, dependence: Dependence) -
             reached |= outcome.reached
             if outcome.failure is not None:
                 return None
+        if plan.atomic_sections and reduction.attempted:
+            return None
     counted = certificate.as_data()
     return Explored(counted, reduction.steps, reduction.moments, reduction.asked, frozenset(reached))

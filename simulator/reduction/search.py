@@ -11,6 +11,7 @@ sets are computed anew after each, and what sleeps carries the effects of all ex
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from simulator.effects import EVERYTHING
@@ -34,12 +35,15 @@ if TYPE_CHECKING:
     Elsewhere = Callable[[Position, Iterable[Position]], Passed | None]
 
 
-def context_of(simulation: Simulation, doomed: frozenset[tuple[str, int]]) -> Context:
+def context_of(
+    simulation: Simulation, doomed: frozenset[tuple[str, int]], *, atomic_sections: bool
+) -> Context:
     """What completes the effects of a simulation's steps.
 
     Args:
         simulation: whose.
         doomed: processes for which a fault is planned, and in place of which of their steps it strikes.
+        atomic_sections: whether a critical section is one event, where it can be.
     """
     claims, database = simulation.claims, simulation.database
     asked = (*claims.always, *claims.sometimes)
@@ -47,6 +51,7 @@ def context_of(simulation: Simulation, doomed: frozenset[tuple[str, int]]) -> Co
         judged_at_commits=not all(is_sql(claim) for claim in asked),
         commits_in_order=bool(asked),
         judged_at_steps=not database.present and bool(claims.always),
+        atomic_sections=atomic_sections,
     )
     context.doomed = doomed
     return context
@@ -74,6 +79,8 @@ class Reduction:
         asked_otherwise: that was not the same in all executions.
         last: the causal order of the last execution.
         torn: it was broken off while it drew its conclusions from an execution.
+        attempted: somebody wanted the lock and would not wait for it. Then critical sections must not be whole: what it
+            meets within one is missing.
     """
 
     def __init__(
@@ -105,6 +112,7 @@ class Reduction:
         self._complete = False  # some execution was
         self.last: Causality | None = None
         self.torn = False
+        self.attempted = False
 
     @property
     def over(self) -> bool:
@@ -136,20 +144,21 @@ class Reduction:
     def where(self) -> Position:
         """All that the next execution depends on."""
         stack = self._stack
-        return Position(
-            *self._plan(),
-            tuple(node.lane for node in stack),
-            tuple(tuple(node.done.items()) for node in stack),
-            tuple(stack[-1].sleep.items()) if stack else (),
-            tree_of(self._then),
+        return replace(
+            self._plan(),
+            lanes=tuple(node.lane for node in stack),
+            done=tuple(tuple(node.done.items()) for node in stack),
+            asleep=tuple(stack[-1].sleep.items()) if stack else (),
+            then=tree_of(self._then),
         )
 
     def upcoming(self) -> Iterator[Position]:
         """Where it will be after that, as far as can be told."""
-        return positions_ahead(*self._plan(), self._stack)
+        return positions_ahead(self._plan(), self._stack)
 
-    def _plan(self) -> tuple[tuple[tuple[str, int], ...], frozenset[tuple[str, int]]]:
-        return tuple(self._answers.items()), self._context.doomed
+    def _plan(self) -> Position:
+        context = self._context
+        return Position(tuple(self._answers.items()), context.doomed, context.atomic_sections)
 
     def next(self) -> Outcome | None:
         """Runs one more execution; None when it led to nothing new."""
@@ -241,6 +250,7 @@ class Reduction:
         nodes, trace = self._stack, passed.trace
         for index, (node, number) in enumerate(zip(nodes, passed.numbers, strict=True)):
             node.number = number
+            self.attempted = self.attempted or self._dependence.effects(number).attempts
             node.always = number if node.always is None else self._dependence.union(node.always, number)
             if index:
                 node.sleep = still_asleep(nodes[index - 1], self._dependence)

@@ -8,7 +8,7 @@ Every lane must then do the same, see the same and get the same, and the databas
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from simulator.errors import SimulatorError
@@ -45,15 +45,22 @@ class Validator:
         self.swapped = 0
 
     def check(
-        self, outcome: Outcome, events: Sequence[Event], before: Sequence[int], answers: Mapping[str, int]
+        self,
+        outcome: Outcome,
+        events: Sequence[Event],
+        before: Sequence[int],
+        answers: Mapping[str, int],
+        *,
+        atomic_sections: bool,
     ) -> None:
         """Looks at an execution.
 
         Args:
             outcome: of it.
-            events: its steps.
+            events: its steps, or whole critical sections.
             before: for each, which come before it, as bits.
             answers: its data and faults.
+            atomic_sections: whether there are such.
 
         Raises:
             WrongFootprint: a swap made a difference.
@@ -70,31 +77,33 @@ class Validator:
             pairs = sorted(self._chance.sample(pairs, self._pairs))
         if not pairs:
             return
-        lanes = [event.lane for event in events]
-        as_it_was = self._run(lanes, answers)
+        everyone = range(len(events))
+
+        def run(order: Iterable[int]) -> tuple[Trace, dict[str, list[str]]]:
+            lanes = [events[at].lane for at in order for _ in range(events[at].steps)]
+            return self._run(_Lanes(lanes, answers, atomic_sections=atomic_sections))
+
+        as_it_was = run(everyone)
         for first, second in pairs:
             self.swapped += 1
             needed = [at for at in range(first + 1, second) if before[second] >> at & 1]
             order = [*range(first), *needed, second]
-            order += [at for at in range(first, len(lanes)) if at != second and at not in needed]
-            swapped = self._run([lanes[at] for at in order], answers)
-            self._compare(as_it_was, swapped, first, second)
+            order += [at for at in everyone if at >= first and at != second and at not in needed]
+            steps = [sum(event.steps for event in events[:at]) for at in (first, second)]
+            self._compare(as_it_was, run(order), steps)
 
-    def _run(self, lanes: list[str], answers: Mapping[str, int]) -> tuple[Trace, dict[str, list[str]]]:
-        outcome = self._simulation.execute(_Lanes(lanes, answers), detailed=True)
+    def _run(self, lanes: _Lanes) -> tuple[Trace, dict[str, list[str]]]:
+        outcome = self._simulation.execute(lanes, detailed=True)
         return outcome.trace, self._simulation.database.state()
 
     def _compare(
         self,
         one: tuple[Trace, dict[str, list[str]]],
         other: tuple[Trace, dict[str, list[str]]],
-        first: int,
-        second: int,
+        steps: Sequence[int],
     ) -> None:
         what = " and ".join(
-            f"'{lane}: {point}' (step {at + 1})"
-            for at in (first, second)
-            for lane, point, _ in [one[0].steps[at]]
+            f"'{lane}: {point}' (step {at + 1})" for at in steps for lane, point, _ in [one[0].steps[at]]
         )
         said = f"{what} were said to be independent; the other way round "
         for lane in dict.fromkeys(lane for lane, _, _ in one[0].steps):
@@ -127,7 +136,8 @@ def _deeds(trace: Trace, lane: str) -> list[str]:
 class _Lanes:
     """Lets lanes move in a given order; where one cannot, whoever can."""
 
-    def __init__(self, lanes: Sequence[str], answers: Mapping[str, int]) -> None:
+    def __init__(self, lanes: Sequence[str], answers: Mapping[str, int], *, atomic_sections: bool) -> None:
+        self.atomic_sections = atomic_sections
         self._lanes = lanes
         self._answers = answers
 

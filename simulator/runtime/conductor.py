@@ -31,6 +31,7 @@ from simulator.oracles import Failure, never_ends, waits_for_ever
 from simulator.runtime.early_timers import EarlyTimers
 from simulator.runtime.lanes import Lanes
 from simulator.runtime.lanes import lane_of_task as lane_of_task  # for those who start tasks
+from simulator.runtime.sections import Sections, is_alone
 from simulator.runtime.trio_control import throw_into
 from simulator.runtime.unwinding import Unwinding
 from simulator.schedulers.base import Lane, Options, Scheduler
@@ -74,8 +75,9 @@ class Conductor(Lanes):
         steps_max: int,
         early_timers_max: int,
         latency_bound_s: float,
+        sections: Sections | None = None,
     ) -> None:
-        """Forgets the last execution."""
+        """Forgets the last execution; ``sections``: where a lane goes on without a choice."""
         self.forget_lanes()
         self.scheduler = scheduler
         self.trace = trace
@@ -97,6 +99,7 @@ class Conductor(Lanes):
         self._unwinding = Unwinding(self, self._loop, self._clock)
         self._throws = self._refusals = 0
         self._waits_since: float | None = None
+        self._sections = sections
         self.current = None
         self.killed = False
 
@@ -288,6 +291,9 @@ class Conductor(Lanes):
         if continues and ready[0] is not last:
             ready.remove(last)  # type: ignore[arg-type]
             ready.insert(0, last)  # type: ignore[arg-type]
+        if self._sections is not None and self._sections.goes_on(last, ready, alone=self._is_alone):
+            self.trace.within.add(len(self.trace.steps))
+            return self._move(ready[0])
         deadline = self.early.deadline(ready) if may_fire else math.inf
         early = deadline < math.inf
         if early:
@@ -311,6 +317,9 @@ class Conductor(Lanes):
                 self.preemptions += 1
                 self.trace.switches.append(len(self.trace.steps))
         return self._move(ready[index])
+
+    def _is_alone(self, lane: Lane) -> bool:
+        return is_alone(lane, self._tasks, [each for each in self._new if each not in self._taken])
 
     def _move(self, lane: Lane) -> trio.lowlevel.Task | None:
         process = lane.process

@@ -95,7 +95,10 @@ class Options:
 
 
 class Scheduler(Protocol):
-    """Makes the choices of one execution."""
+    """Makes the choices of one execution.
+
+    One with a true attribute ``atomic_sections`` is not asked while a lane is in a critical section (`simulator.runtime.sections`).
+    """
 
     def choose(self, options: Options) -> int:
         """Returns an index below ``options.count``. Asked only when there are at least two options."""

@@ -31,6 +31,7 @@ from simulator.schedulers.base import Execute, Limits, Searched
 if TYPE_CHECKING:
     from simulator.execution import Outcome, Simulation
     from simulator.reduction.ahead import Ahead
+    from simulator.reduction.events import Causality
     from simulator.reduction.following import Node
     from simulator.reduction.wakeup import Branch
 
@@ -73,6 +74,7 @@ class ExhaustiveSearch:
         if simulation is not None:
             self._simulation = simulation
             self.certificate = Certificate(simulation)
+            self._atomic_sections = simulation.database.one_writer and not simulation.bounds.early_timers_max
         self._numbers = count(1)
         self._plans: list[Plan] = [Plan(0, 0, {})]
         self._dependence = Dependence()
@@ -107,9 +109,10 @@ class ExhaustiveSearch:
                     if outcome is not None and outcome.failure is not None:
                         return self._searched(outcome)
                     self._tell()
-                    if validator is not None and outcome is not None and reduction.last is not None:
-                        validator.check(outcome, reduction.last.events, reduction.last.before, plan.answers)
-                        certificate.swapped = validator.swapped
+                    if self._atomic_sections and reduction.attempted:
+                        plan, reduction = self._start_over(execute)
+                    elif validator is not None and outcome is not None and reduction.last is not None:
+                        self._validate(validator, plan, outcome, reduction.last)
                 certificate.end()
                 explored = reduction
             self._reduction = None
@@ -126,7 +129,7 @@ class ExhaustiveSearch:
 
     def _begin(self, plan: Plan, execute: Execute) -> Reduction:
         """Explores a plan here, from its beginning or from where another search stood."""
-        context = context_of(self._simulation, plan.doomed)
+        context = context_of(self._simulation, plan.doomed, atomic_sections=self._atomic_sections)
         elsewhere = self._elsewhere if self._ahead is not None else None
         reduction = self._reduction = Reduction(
             execute, self._simulation, context, self._dependence, plan.answers, elsewhere
@@ -138,16 +141,30 @@ class ExhaustiveSearch:
             self._position = None
         return reduction
 
+    def _validate(self, validator: Validator, plan: Plan, outcome: Outcome, last: Causality) -> None:
+        atomic = self._atomic_sections
+        validator.check(outcome, last.events, last.before, plan.answers, atomic_sections=atomic)
+        self.certificate.swapped = validator.swapped
+
+    def _start_over(self, execute: Execute) -> tuple[Plan, Reduction]:
+        """With a choice at each step of a critical section: somebody can meet what happens within."""
+        self._atomic_sections = False
+        self.certificate.start_over()
+        self._plans = [Plan(0, 0, {})]
+        return self._plans[0], self._begin(self._plans[0], execute)
+
     # Other processes ---------------------------------------------------------------------------------------
 
     def _explored_elsewhere(self, plan: Plan, ahead: Ahead) -> Explored | None:
         """What another process makes of a plan, while others explore the next; None: it is to be explored here."""
-        later = [each.whole() for each in self._plans[1:] if self._within(each)]
-        while not ahead.knows(plan.whole(), later, patience_s=_LOOKS_UP_EVERY_S):
+        atomic = self._atomic_sections
+        whole = plan.whole(atomic_sections=atomic)
+        later = [each.whole(atomic_sections=atomic) for each in self._plans[1:] if self._within(each)]
+        while not ahead.knows(whole, later, patience_s=_LOOKS_UP_EVERY_S):
             self._tell()
             if RealTime.perf_counter() > self._expiry:
                 return None
-        explored = ahead.explored(plan.whole())
+        explored = ahead.explored(whole)
         executions = self.certificate.executions
         if explored is None or executions + explored.counted["executions"] > self._executions_max:
             return None
@@ -158,7 +175,8 @@ class ExhaustiveSearch:
     def _elsewhere(self, position: Position, upcoming: Iterable[Position]) -> Passed | None:
         """The executions of this plan come first, then the plans that come next."""
         assert self._ahead is not None
-        later = (plan.whole() for plan in self._plans[1:] if self._within(plan))
+        atomic = self._atomic_sections
+        later = (plan.whole(atomic_sections=atomic) for plan in self._plans[1:] if self._within(plan))
         passed = self._ahead.take(position, chain(upcoming, later))
         if passed is not None:
             self._simulation.drew_chance |= passed.drew_chance
@@ -198,6 +216,7 @@ class ExhaustiveSearch:
             return ""
         rest = {
             "begun": reduction is not None,
+            "atomic_sections": self._atomic_sections,
             "plans": [[plan.faults, plan.answers, plan.settled, sorted(plan.doomed)] for plan in self._plans],
             "steps": reduction.steps if reduction is not None else {},
             "moments": reduction.moments.as_data() if reduction is not None else [],
@@ -218,6 +237,7 @@ class ExhaustiveSearch:
                 Plan(faults, next(self._numbers), answers, settled, frozenset(map(tuple, doomed)))
                 for faults, answers, settled, doomed in rest["plans"]
             ]
+            self._atomic_sections = bool(rest["atomic_sections"])
             if rest["begun"]:
                 self._position = stack, then, rest["steps"], Moments(map(tuple, rest["moments"]))
             self.certificate.go_on_from(rest["certificate"])

@@ -57,7 +57,8 @@ def by_sleep_sets(make: Callable[[], Small]) -> Compared:
 
 def by_chance(make: Callable[[], Small]) -> Compared:
     """Not counted: the search's own classes, and which of those that random walks came upon it has not."""
-    found, walked = executed_by_the_search(make()), executed_at_random(make(), _WALKS)
+    found = executed_by_the_search(make())
+    walked = executed_at_random(make(), _WALKS, atomic_sections=found.atomic_sections)
     missed = len(walked.classes.keys() - found.classes.keys()) + len(
         walked.states.keys() - found.states.keys()
     )

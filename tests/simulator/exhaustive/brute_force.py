@@ -21,11 +21,12 @@ from simulator.execution import Outcome, Simulation
 from simulator.faults import Fault
 from simulator.reduction.context import Context
 from simulator.reduction.dependence import Dependence
-from simulator.reduction.events import Causality
+from simulator.reduction.events import Causality, Event
 from simulator.reduction.following import Node, events_of
 from simulator.reduction.search import Reduction
 from simulator.schedulers.base import Lane, Limits, Options, Scheduler
 from simulator.schedulers.exhaustive import ExhaustiveSearch
+from tests.simulator.exhaustive.sections import attempted, whole_events
 
 TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER NOT NULL)"
 Program = Sequence[str]
@@ -76,12 +77,14 @@ class Explored:
         executions: how many it took.
         states: how often each state was the end.
         classes: how often each class was executed.
+        atomic_sections: whether a critical section is one event in those.
     """
 
     executions: int = 0
     states: Counter[State] = field(default_factory=Counter)
     classes: Counter[Any] = field(default_factory=Counter)
     strayed: int = 0
+    atomic_sections: bool = False
 
 
 def of_programs(
@@ -145,18 +148,30 @@ def of_programs(
 
 
 def searched(small: Small) -> Explored:
-    """What optimal reduction finds."""
-    found = Explored()
+    """What optimal reduction finds, with whole critical sections where nobody can tell."""
+    return _searched(small, atomic_sections=True) if may_be_whole(small) else _searched(small)
+
+
+def may_be_whole(small: Small) -> bool:
+    """Whether the search begins with whole critical sections."""
+    return small.database.one_writer and not small.early
+
+
+def _searched(small: Small, *, atomic_sections: bool = False) -> Explored:
+    found = Explored(atomic_sections=atomic_sections)
+    context = Context(atomic_sections=atomic_sections)
     with small.simulation() as simulation:
-        reduction = Reduction(simulation.execute, simulation, Context(), Dependence(), {})
+        reduction = Reduction(simulation.execute, simulation, context, Dependence(), {})
         while not reduction.over:
             if reduction.next() is not None:
                 assert reduction.last is not None
                 found.states[small.ended] += 1
                 found.classes[reduction.last.normal_form()] += 1
+            if atomic_sections and reduction.attempted:
+                break
         found.executions = reduction.executions + reduction.redundant
         found.strayed = reduction.strayed
-    return found
+    return _searched(small) if atomic_sections and reduction.attempted else found
 
 
 def searched_with_faults(small: Small) -> Explored:
@@ -183,7 +198,8 @@ def all_of(small: Small, *, waiting_is_a_step: bool, at_most: int = 100_000) -> 
         waiting_is_a_step: whether a lane moves that would only find that it must wait. The end is the same.
         at_most: executions.
     """
-    found = Explored()
+    found = Explored(atomic_sections=may_be_whole(small) and not waiting_is_a_step)
+    whole: Counter[Any] = Counter()
     dependence = Dependence()
     moments = small.moments
     left: list[list[int]] = [[]]
@@ -201,8 +217,13 @@ def all_of(small: Small, *, waiting_is_a_step: bool, at_most: int = 100_000) -> 
                 found.classes[
                     class_of(simulation, lists, dependence, locks_disable=not waiting_is_a_step)
                 ] += 1
+            if found.atomic_sections and not moments:
+                whole[class_with_whole_sections(simulation, lists, dependence)] += 1
+                found.atomic_sections = not attempted(simulation.conductor.trace)
             for at in range(len(given), len(lists.widths)):
                 left += [given + [0] * (at - len(given)) + [index] for index in range(1, lists.widths[at])]
+    if found.atomic_sections:
+        found.classes = whole
     return found
 
 
@@ -233,7 +254,20 @@ class Lists:
 
 def class_of(simulation: Simulation, lists: Lists, dependence: Dependence, *, locks_disable: bool) -> Any:
     """What tells the class of the execution that was just made from all others."""
-    context, trace = Context(), simulation.conductor.trace
+    events = _events(simulation, lists, Context(), dependence)
+    return Causality(events, dependence, locks_disable=locks_disable).normal_form()
+
+
+def class_with_whole_sections(simulation: Simulation, lists: Lists, dependence: Dependence) -> Any:
+    """The same, where it does not matter what happens within a critical section."""
+    context = Context(atomic_sections=True)
+    events = _events(simulation, lists, context, dependence)
+    events = whole_events(events, simulation.conductor.trace, context, dependence)
+    return Causality(events, dependence, locks_disable=True).normal_form()
+
+
+def _events(simulation: Simulation, lists: Lists, context: Context, dependence: Dependence) -> list[Event]:
+    trace = simulation.conductor.trace
     context.meet(lists.lanes)
     nodes = [
         Node(lists.ready.get(step, (lane,)), (), lane, 0, None, {}, step=step)
@@ -241,4 +275,4 @@ def class_of(simulation: Simulation, lists: Lists, dependence: Dependence, *, lo
     ]
     for node in nodes:
         node.number = dependence.number(context.effects(trace, node, node.step + 1))
-    return Causality(events_of(nodes, trace, context), dependence, locks_disable=locks_disable).normal_form()
+    return events_of(nodes, trace, context)

@@ -16,7 +16,8 @@ from simulator.reduction.context import Context
 from simulator.reduction.dependence import Dependence, Number
 from simulator.reduction.search import Reduction
 from simulator.schedulers.base import Options
-from tests.simulator.exhaustive.brute_force import Small, State
+from tests.simulator.exhaustive.brute_force import Small, State, may_be_whole
+from tests.simulator.exhaustive.sections import Whole, effects_of, whole
 
 Class = tuple[tuple[tuple[str, int], ...], ...]
 
@@ -30,20 +31,14 @@ class Executed:
         states: how often each state was the end.
         classes: how often each class was executed to its end.
         finished: whether nothing was left.
+        atomic_sections: whether a critical section is one event in the classes.
     """
 
     begun: int = 0
     states: Counter[State] = field(default_factory=Counter)
     classes: Counter[Class] = field(default_factory=Counter)
     finished: bool = False
-
-
-@dataclass(slots=True)
-class Step:
-    """A step of an execution, as `Context.effects` asks for it."""
-
-    lane: str
-    step: int
+    atomic_sections: bool = False
 
 
 def normal_form(lanes: Sequence[str], numbers: Sequence[Number], dependence: Dependence) -> Class:
@@ -75,12 +70,11 @@ def normal_form(lanes: Sequence[str], numbers: Sequence[Number], dependence: Dep
 def class_of(simulation: Simulation, context: Context, dependence: Dependence) -> Class:
     """Of the execution that is over; nothing went wrong in it, and no timer fired early."""
     trace = simulation.conductor.trace
-    lanes = [lane for lane, _, _ in trace.steps]
-    numbers = [
-        dependence.number(context.effects(trace, Step(lane, index), index + 1))  # type: ignore[arg-type]
-        for index, lane in enumerate(lanes)
-    ]
-    return normal_form(lanes, numbers, dependence)
+    events = [Whole(lane, [step]) for step, (lane, _, _) in enumerate(trace.steps)]
+    if context.atomic_sections:
+        events = whole(trace, context)
+    numbers = [dependence.number(effects_of(event, trace, context)) for event in events]
+    return normal_form([event.lane for event in events], numbers, dependence)
 
 
 def able_of(lanes: Sequence[str], waits: Callable[[str], bool]) -> tuple[str, ...]:
@@ -90,9 +84,16 @@ def able_of(lanes: Sequence[str], waits: Callable[[str], bool]) -> tuple[str, ..
 
 def executed_by_the_search(small: Small, *, at_most: int | None = None) -> Executed:
     """What optimal reduction executes; it is given up after so many executions."""
-    found, dependence = Executed(), Dependence()
+    found = _executed_by_the_search(small, at_most, atomic_sections=may_be_whole(small))
+    return found or _executed_by_the_search(small, at_most, atomic_sections=False) or Executed()
+
+
+def _executed_by_the_search(small: Small, at_most: int | None, *, atomic_sections: bool) -> Executed | None:
+    """None where sections must not be whole after all."""
+    found, dependence = Executed(atomic_sections=atomic_sections), Dependence()
+    context = Context(atomic_sections=atomic_sections)
     with small.simulation() as simulation:
-        reduction = Reduction(simulation.execute, simulation, Context(), dependence, {})
+        reduction = Reduction(simulation.execute, simulation, context, dependence, {})
         while not reduction.over and found.begun != at_most:
             found.begun += 1
             if reduction.next() is not None:
@@ -101,17 +102,25 @@ def executed_by_the_search(small: Small, *, at_most: int | None = None) -> Execu
                 lanes, numbers = [event.lane for event in events], [event.number for event in events]
                 found.classes[normal_form(lanes, numbers, dependence)] += 1
                 found.states[small.ended] += 1
+            if atomic_sections and reduction.attempted:
+                return None
         found.finished = reduction.over
         assert not reduction.strayed
     return found
 
 
-def executed_at_random(small: Small, executions: int) -> Executed:
-    """Random walks, each from a seed of its own; a lane that would only wait for the lock does not move."""
-    found, dependence = Executed(), Dependence()
+def executed_at_random(small: Small, executions: int, *, atomic_sections: bool) -> Executed:
+    """Random walks, each from a seed of its own; a lane that would only wait for the lock does not move.
+
+    Args:
+        small: the world.
+        executions: how many.
+        atomic_sections: how classes are to be told apart; there are choices within sections in either case.
+    """
+    found, dependence = Executed(atomic_sections=atomic_sections), Dependence()
     with small.simulation() as simulation:
         for seed in range(executions):
-            walk = _Walk(Random(seed), simulation.database.would_wait)
+            walk = _Walk(Random(seed), simulation.database.would_wait, atomic_sections=atomic_sections)
             simulation.execute(walk)
             found.begun += 1
             found.classes[class_of(simulation, walk.context, dependence)] += 1
@@ -122,11 +131,11 @@ def executed_at_random(small: Small, executions: int) -> Executed:
 class _Walk:
     """Every lane that can move is as likely as any other; or one lane goes on for a while, so that walks differ in kind."""
 
-    def __init__(self, random: Random, waits: Callable[[str], bool]) -> None:
+    def __init__(self, random: Random, waits: Callable[[str], bool], *, atomic_sections: bool) -> None:
         self._random = random
         self._waits = waits
         self._goes_on = random.choice([0.0, 0.5, 0.9])
-        self.context = Context()
+        self.context = Context(atomic_sections=atomic_sections)
 
     def start(self, _lanes: Sequence[object]) -> None:
         """There is no plan."""

@@ -20,8 +20,11 @@ STATEMENTS = [
     "UPDATE t SET v = v * 3 + {number} WHERE id = 2",
     "UPDATE t SET v = v + {number}",
     "UPDATE t SET id = id + 10 WHERE id = 1",
+    "UPDATE t SET v = {number} WHERE v > 3",
+    "UPDATE t SET v = v WHERE id = 1",
     "INSERT INTO t (v) VALUES ({number})",
     "INSERT INTO t (id, v) VALUES (3, {number})",
+    "INSERT OR IGNORE INTO t (id, v) VALUES (3, {number})",
     "INSERT OR REPLACE INTO t (id, v) VALUES (2, {number})",
     "INSERT INTO t (v) SELECT v + 1 FROM t WHERE id = 1",
     "DELETE FROM t WHERE id = 2",
@@ -46,8 +49,9 @@ def longer_sql_programs(draw: st.DrawFn) -> list[Program]:
 
 def _program(draw: st.DrawFn, number: int, longest: int) -> Program:
     body = [each.format(number=number) for each in draw(st.lists(statements, min_size=1, max_size=longest))]
-    begin = draw(st.sampled_from([[], ["BEGIN"], ["BEGIN IMMEDIATE"]]))
-    return [*begin, *body, *draw(ends)] if begin else body
+    begin = draw(st.sampled_from([[], ["BEGIN"], ["BEGIN IMMEDIATE"], ["BEGIN IMMEDIATE"]]))
+    patience = draw(st.sampled_from([[]] * 5 + [["PRAGMA busy_timeout = 0"]]))
+    return [*patience, *begin, *body, *draw(ends)] if begin else [*patience, *body]
 
 
 def as_many_as_asked(otherwise: int) -> settings:

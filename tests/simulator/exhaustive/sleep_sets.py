@@ -28,8 +28,9 @@ from simulator.execution import Simulation
 from simulator.reduction.context import Context
 from simulator.reduction.dependence import Dependence, Number
 from simulator.schedulers.base import Lane, Options
-from tests.simulator.exhaustive.brute_force import Small
+from tests.simulator.exhaustive.brute_force import Small, may_be_whole
 from tests.simulator.exhaustive.classes import Class, Executed, able_of, normal_form
+from tests.simulator.exhaustive.sections import attempted
 
 Same = int
 """Stands for a lane and the points through which it has come to a step, that step's own included."""
@@ -74,14 +75,22 @@ def executed_with_sleep_sets(small: Small, *, at_most: int | None = None) -> Exe
         small: the world; none of its timers may fire early, and nothing goes wrong in it.
         at_most: executions that are begun; after that it is given up.
     """
-    found = Executed()
+    found = _executed_with_sleep_sets(small, at_most, atomic_sections=may_be_whole(small))
+    return found or _executed_with_sleep_sets(small, at_most, atomic_sections=False) or Executed()
+
+
+def _executed_with_sleep_sets(small: Small, at_most: int | None, *, atomic_sections: bool) -> Executed | None:
+    """None where sections must not be whole after all."""
+    found = Executed(atomic_sections=atomic_sections)
     with small.simulation() as simulation:
-        sleeping = SleepSets(simulation)
+        sleeping = SleepSets(simulation, atomic_sections=atomic_sections)
         while not found.finished and found.begun != at_most:
             found.begun += 1
             if sleeping.execute():
                 found.states[small.ended] += 1
                 found.classes[sleeping.normal_form()] += 1
+            if atomic_sections and attempted(simulation.conductor.trace):
+                return None
             found.finished = not sleeping.goes_on()
     return found
 
@@ -91,11 +100,13 @@ class SleepSets:
 
     Args:
         simulation: whose executions they are.
+        atomic_sections: whether a critical section is one step.
     """
 
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(self, simulation: Simulation, *, atomic_sections: bool) -> None:
         self._simulation = simulation
-        self._context = Context()
+        self.atomic_sections = atomic_sections
+        self._context = Context(atomic_sections=atomic_sections)
         self._dependence = Dependence()
         self._nothing = self._dependence.number(NOTHING)
         self._sames: dict[tuple[Same, str, str], Same] = {}
@@ -104,10 +115,11 @@ class SleepSets:
         self._asleep: list[dict[str, Tried]] = []  # in each state of the way
         self._came: dict[str, Same] = {}  # to which step each lane has come
         self._passed = 0
+        self._seen = 0
 
     def execute(self) -> bool:
         """Goes the way, then on where somebody is awake; returns whether it came to an end that was not seen before."""
-        self._passed = 0
+        self._passed = self._seen = 0
         self._came = {}
         try:
             self._simulation.execute(self)
@@ -149,7 +161,6 @@ class SleepSets:
         lanes = [lane.label for lane in options.lanes]
         if self._passed == len(self._way):
             able = able_of(lanes, self._simulation.database.would_wait)
-            assert options.step == len(self._way)
             self._enter(Made(able, self._awake(able), options.step, -1, self._nothing))
         return lanes.index(self._way[self._passed].lane)
 
@@ -168,19 +179,25 @@ class SleepSets:
     def _catch_up(self) -> None:
         """Passes the states whose steps were made since it was asked last; some of them were no choice."""
         steps = self._simulation.conductor.trace.steps
-        for index in range(self._passed, len(steps)):
-            lane, point, _ = steps[index]
-            if index == len(self._way):
-                self._enter(Made((), lane, index, -1, self._nothing))
-            made = self._way[index]
-            assert made.lane == lane, f"step {index + 1} was {made.lane}'s and is {lane}'s: something escapes"
+        within = self._simulation.conductor.trace.within
+        for step in range(self._seen, len(steps)):
+            lane, point, _ = steps[step]
+            self._seen = step
+            if step not in within:
+                if self._passed == len(self._way):
+                    self._learn_last()
+                    self._enter(Made((), lane, step, -1, self._nothing))
+                self._passed += 1
+            made = self._way[self._passed - 1]
+            assert made.lane == lane, f"step {step + 1} was {made.lane}'s and is {lane}'s: something escapes"
+            made.step = step if step not in within else made.step
             name = (self._came.get(lane, -1), lane, point)
             made.same = self._came[lane] = self._sames.setdefault(name, len(self._sames))
             if made.same == len(self._looks):
                 self._looks.append(self._nothing)
-            self._passed += 1
-            if index + 1 == len(self._way):
-                self._learn(index)
+        self._seen = len(steps)
+        if self._passed == len(self._way):
+            self._learn_last()
 
     def _enter(self, made: Made) -> None:
         self._asleep.append(self._falls_asleep())
@@ -203,10 +220,16 @@ class SleepSets:
 
     def _learn(self, index: int) -> None:
         made, union = self._way[index], self._dependence.union
-        effects = self._context.effects(self._simulation.conductor.trace, made, index + 1)  # type: ignore[arg-type]
+        trace = self._simulation.conductor.trace
+        until = self._way[index + 1].step if index + 1 < self._passed else self._seen
+        effects = self._context.effects(trace, made, until)  # type: ignore[arg-type]
         made.number = self._dependence.number(effects)
         looks = Effects(reads=effects.reads & {VERSION}, looks=effects.looks)
         self._looks[made.same] = union(self._looks[made.same], self._dependence.number(looks))
+
+    def _learn_last(self) -> None:
+        if self._passed:
+            self._learn(self._passed - 1)
 
     def _learn_all(self) -> None:
         for index in range(self._passed):

@@ -94,3 +94,7 @@ def test_random_sql_programs_end_as_every_interleaving_of_them_does(programs: li
     assert set(found.states) == set(every.states)
     assert found.strayed == 0
     assert found.executions == len(found.classes)
+    every = all_of(of_programs(*programs), waiting_is_a_step=False)
+    assert every is not None
+    assert found.atomic_sections == every.atomic_sections
+    assert set(found.classes) == set(every.classes)

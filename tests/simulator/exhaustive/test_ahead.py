@@ -100,10 +100,10 @@ def test_plans_are_explored_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_execution_elsewhere_is_the_one_here() -> None:
     """Step by step, with its effects."""
-    small, nowhere = of_programs(*THREE), Position((("nothing", 1),), frozenset())
+    small, nowhere = of_programs(*THREE), Position((("nothing", 1),), frozenset(), atomic_sections=False)
     simulation = simulation_of(small)
     with Ahead(simulation, 2) as ahead, simulation:
-        context = context_of(simulation, frozenset())
+        context = context_of(simulation, frozenset(), atomic_sections=True)
         reduction = Reduction(simulation.execute, simulation, context, ahead.dependence, {})
         compared = 0
         while not reduction.over:
@@ -208,9 +208,9 @@ def test_chance_that_is_drawn_elsewhere_is_noticed() -> None:
     with Ahead(simulation, 2) as ahead, simulation:
         search = ExhaustiveSearch(simulation)
         search.use(ahead, lambda _executions, _reached: None)
-        root = Position((), frozenset())
+        root = Position((), frozenset(), atomic_sections=True)
         assert (
-            ahead.take(Position((("nothing", 1),), frozenset()), [root]) is None
+            ahead.take(Position((("nothing", 1),), frozenset(), atomic_sections=False), [root]) is None
         )  # it is run elsewhere, for sure
         searched = search.run(simulation.execute, Limits(10_000))
     assert "module random" in searched.inconclusive

@@ -119,8 +119,40 @@ def test_without_a_transaction_each_statement_has_its_own_snapshot() -> None:
 
 
 def test_under_the_lock_nobody_can_change_what_is_read() -> None:
+    """So a look belongs to its own step; it tells what a whole section has looked at."""
+    done = effects_of("BEGIN IMMEDIATE", "SELECT * FROM parents", "SELECT * FROM keyed", "COMMIT")
+    assert done["BEGIN IMMEDIATE"].looks == frozenset()
+    assert done["SELECT parents"] == Effects(looks=frozenset({Look("parents")}))
+    assert done["SELECT keyed"].looks == {Look("keyed")}
+
+
+def test_a_commit_that_wrote_nothing_moves_no_version_on() -> None:
+    """An upgrade of a snapshot that was taken before it succeeds."""
     done = effects_of("BEGIN IMMEDIATE", "SELECT * FROM parents", "COMMIT")
-    assert done["SELECT parents"] == Effects()
+    assert ("version",) not in done["COMMIT"].bumps
+    assert ("changes",) not in done["COMMIT"].writes
+
+
+@pytest.mark.parametrize(
+    ("statement", "changes"),
+    [
+        ("INSERT INTO parents VALUES (1, 'B')", True),  # it fails: the key is taken
+        ("UPDATE parents SET name = 'B'", True),
+        ("INSERT OR REPLACE INTO parents VALUES (1, 'A')", True),
+        ("INSERT OR IGNORE INTO parents VALUES (1, 'B')", False),
+        ("UPDATE parents SET name = 'B' WHERE id = 2", False),
+        ("UPDATE parents SET name = name", False),
+        ("DELETE FROM parents WHERE id = 2", False),
+    ],
+)
+def test_a_section_that_changed_nothing_says_at_what_it_looked(statement: str, changes: bool) -> None:
+    """At the whole table: which of its rows are there decides what is changed."""
+    done = effects_of(
+        "INSERT INTO parents VALUES (1, 'A')", "BEGIN IMMEDIATE", statement, "SELECT * FROM keyed", "COMMIT"
+    )
+    (commit,) = [each for point, each in done.items() if point.startswith("COMMIT")]
+    assert (("changes",) in commit.writes) == changes
+    assert changes or any(Look("parents") in each.looks for each in done.values())
 
 
 def test_an_upgrade_compares_versions_at_both_ends() -> None:

@@ -21,16 +21,18 @@ from tests.simulator.exhaustive.brute_force import Program, of_programs
 from tests.simulator.exhaustive.litmus import LITMUS
 
 
-def validated(programs: Sequence[Program], *, early: int = 0) -> int:
+def validated(programs: Sequence[Program], *, early: int = 0, atomic_sections: bool = False) -> int:
     """How many pairs were swapped in all executions that the search makes."""
+    context = Context(atomic_sections=atomic_sections)
     with of_programs(*programs, early=early).simulation() as simulation:
         validator = Validator(simulation, pairs=5)
-        reduction = Reduction(simulation.execute, simulation, Context(), Dependence(), {})
+        reduction = Reduction(simulation.execute, simulation, context, Dependence(), {})
         while not reduction.over:
             outcome = reduction.next()
             assert reduction.last is not None
             if outcome is not None:
-                validator.check(outcome, reduction.last.events, reduction.last.before, {})
+                last = reduction.last
+                validator.check(outcome, last.events, last.before, {}, atomic_sections=atomic_sections)
     return validator.swapped
 
 
@@ -53,7 +55,22 @@ def test_a_door_that_forgets_the_lock_is_found_out(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Collected, "take", lambda *_, **__: None)
     monkeypatch.setattr(Collected, "give_back", lambda *_: None)
     with pytest.raises(WrongFootprint):
-        validated(LITMUS["one key for two"])
+        validated(LITMUS["locked counter"])
+
+
+def test_whole_sections_can_be_swapped() -> None:
+    looks = ["BEGIN IMMEDIATE", "SELECT v FROM t WHERE id = 1", "COMMIT"]
+    changes = ["BEGIN IMMEDIATE", "UPDATE t SET v = 5 WHERE id = 2", "COMMIT"]
+    assert validated([looks, changes, looks], atomic_sections=True) > 0
+
+
+def test_a_look_under_the_lock_that_is_forgotten_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = ["BEGIN IMMEDIATE", "SELECT v FROM t WHERE id = 1", "COMMIT"]
+    changes = ["BEGIN IMMEDIATE", "UPDATE t SET v = 5 WHERE id = 1", "COMMIT"]
+    assert validated([looks, looks, changes], atomic_sections=True) > 0
+    monkeypatch.setattr(Predicates, "looks", lambda *_: ([], 0))
+    with pytest.raises(WrongFootprint):
+        validated([looks, changes], atomic_sections=True)
 
 
 @pytest.mark.parametrize("shop", [REFERENCE, V2_4_10], ids=lambda shop: shop.name)
