@@ -3,7 +3,7 @@
 Announcements (`simulator.schedulers.contention`) cost nothing and are coarse: two statements conflict when they name the same
 table. Where effects are recorded (`simulator.effects`) two steps conflict when one made a row visible that the other looked
 at, or took the lock; so two customers of one table are no conflict, and a *class* is what an exhaustive search counts, but
-for the memory of a process, which nobody sees.
+for the memory of a process, which nobody sees, and for critical sections, whose orders are all told apart here.
 """
 
 from __future__ import annotations

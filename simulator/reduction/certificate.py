@@ -34,6 +34,7 @@ class Certificate:
         swapped: how many pairs of steps said to be independent were swapped, without a difference.
         finished: whether no plan within the limits is left.
         faults_left: how many faults the first plan has that was left out; None when none was.
+        atomic_sections: whether a critical section was one step, where it could be (`simulator.runtime.sections`).
     """
 
     def __init__(self, simulation: Simulation) -> None:
@@ -53,9 +54,10 @@ class Certificate:
         self.swapped = 0
         self.finished = False
         self.faults_left: int | None = None
+        self.atomic_sections = False
 
     def start_over(self) -> None:
-        """What was explored does not count; that it was executed does."""
+        """With a choice at each step of a critical section. What was explored does not count; that it was executed does."""
         executions = self.executions
         self.__init__(self._simulation)  # type: ignore[misc]
         self.executions = self._redundant = executions
@@ -199,6 +201,8 @@ class Certificate:
     def _independence(self) -> str:
         name = self._simulation.database.name
         engine = _ENGINES.get(name, f"rows, predicates and the write lock of {name}")
+        if self.atomic_sections:
+            engine += " (what is done under it is one step: nobody else could move in it and tell)"
         return (
             f"{engine}; remote services and points by name; every two steps of one process conflict; processes share "
             "nothing else"

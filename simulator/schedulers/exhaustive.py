@@ -74,7 +74,8 @@ class ExhaustiveSearch:
         if simulation is not None:
             self._simulation = simulation
             self.certificate = Certificate(simulation)
-            self._atomic_sections = simulation.database.one_writer and not simulation.bounds.early_timers_max
+            waits = not simulation.bounds.early_timers_max  # then nothing strikes who waits for a lock
+            self.certificate.atomic_sections = simulation.database.one_writer and waits
         self._numbers = count(1)
         self._plans: list[Plan] = [Plan(0, 0, {})]
         self._dependence = Dependence()
@@ -121,6 +122,10 @@ class ExhaustiveSearch:
         certificate.faults_left = self._plans[0].faults if self._plans else None
         return self._searched(None)
 
+    @property
+    def _atomic_sections(self) -> bool:
+        return self.certificate.atomic_sections
+
     def _within(self, plan: Plan) -> bool:
         return self._faults_max is None or plan.faults <= self._faults_max
 
@@ -148,7 +153,6 @@ class ExhaustiveSearch:
 
     def _start_over(self, execute: Execute) -> tuple[Plan, Reduction]:
         """With a choice at each step of a critical section: somebody can meet what happens within."""
-        self._atomic_sections = False
         self.certificate.start_over()
         self._plans = [Plan(0, 0, {})]
         return self._plans[0], self._begin(self._plans[0], execute)
@@ -237,7 +241,7 @@ class ExhaustiveSearch:
                 Plan(faults, next(self._numbers), answers, settled, frozenset(map(tuple, doomed)))
                 for faults, answers, settled, doomed in rest["plans"]
             ]
-            self._atomic_sections = bool(rest["atomic_sections"])
+            self.certificate.atomic_sections = bool(rest["atomic_sections"])
             if rest["begun"]:
                 self._position = stack, then, rest["steps"], Moments(map(tuple, rest["moments"]))
             self.certificate.go_on_from(rest["certificate"])

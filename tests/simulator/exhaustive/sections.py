@@ -38,13 +38,20 @@ class Whole:
 def whole(trace: Trace, context: Context) -> list[Whole]:
     """The events, each where its last step was made.
 
-    A section of a lane that shares its process is left as it is, and so is what comes of one after its lane waited.
+    A section of a lane that shares its process is left as it is, and so is what comes of one after its lane waited. A lane
+    is taken to be there from its first step to its last: so it is in worlds whose processes start their lanes in turn.
     """
     sections: dict[str, Whole] = {}
     events: list[Whole] = []
-    lanes_of: dict[str, set[str]] = {}
-    for lane, _, _ in trace.steps:
-        lanes_of.setdefault(context.process_of(lane, trace), set()).add(lane)
+    there: dict[str, tuple[int, int]] = {}
+    for step, (lane, _, _) in enumerate(trace.steps):
+        there[lane] = there.get(lane, (step,))[0], step
+
+    def is_alone(lane: str, step: int) -> bool:
+        process = context.process_of(lane, trace)
+        others = [each for each in there if each != lane and context.process_of(each, trace) == process]
+        return not any(there[each][0] <= step <= there[each][1] for each in others)
+
     for step, (lane, _, now_s) in enumerate(trace.steps):
         effects = trace.effects_of(step)
         section = sections.get(lane)
@@ -58,8 +65,7 @@ def whole(trace: Trace, context: Context) -> list[Whole]:
             continue
         event = Whole(lane, [step])
         events.append(event)
-        alone = len(lanes_of[context.process_of(lane, trace)]) == 1
-        if effects.took and not effects.gave_back and alone:
+        if effects.took and not effects.gave_back and is_alone(lane, step):
             sections[lane] = event
     return sorted(events, key=lambda event: event.steps[-1])
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from simulator import Crash, Pause
+from simulator import Crash, Pause, Restart
 from simulator.faults import Fault
 from tests.simulator.exhaustive.brute_force import (
     Program,
@@ -13,10 +15,12 @@ from tests.simulator.exhaustive.brute_force import (
     searched,
     searched_with_faults,
 )
+from tests.simulator.exhaustive.random_programs import as_many_as_asked, sql_programs
 
 READ = "SELECT v FROM t WHERE id = 1"
 ADD = "UPDATE t SET v = v * 10 + {} WHERE id = 1"
 LOCKED = ["BEGIN IMMEDIATE", ADD.format(1), "COMMIT"]
+LOOKS = ["BEGIN IMMEDIATE", READ, "COMMIT"]
 _DOWN_FOR_GOOD = None
 
 
@@ -40,6 +44,9 @@ _DOWN_FOR_GOOD = None
         ),
         ([[READ, ADD.format(1)], [ADD.format(2)]], True, [Pause("p0", 45.0)]),
         ([LOCKED, [ADD.format(2)]], True, [Pause("p0", 45.0)]),
+        ([[*LOOKS, *LOCKED], LOCKED], True, [Crash("p0", 0.45)]),
+        ([[*LOOKS, *LOCKED], [READ, *LOOKS]], True, [Pause("p0", 3.0)]),
+        ([LOCKED, [*LOOKS, ADD.format(2)]], True, [Restart("p0", 1.6, 0.45)]),
     ],
     ids=[
         "writer dies",
@@ -51,6 +58,9 @@ _DOWN_FOR_GOOD = None
         "dies when it has slept",
         "pauses",
         "pauses locked",
+        "dies between two sections",
+        "pauses in the first or the second section",
+        "stops in its section",
     ],
 )
 def test_faults_at_every_moment(programs: list[Program], processes: bool, faults: list[Fault]) -> None:
@@ -61,6 +71,21 @@ def test_faults_at_every_moment(programs: list[Program], processes: bool, faults
     found = searched_with_faults(of_programs(*programs, processes=processes, faults=faults))
     assert set(found.states) == set(every.states)
     assert found.executions < every.executions
+
+
+@as_many_as_asked(6)
+@given(sql_programs(), st.sampled_from([_DOWN_FOR_GOOD, 0.45]))
+def test_a_death_at_every_moment_of_random_sql_programs(
+    programs: list[Program], down_s: float | None
+) -> None:
+    """Of the first actor."""
+    faults = [Crash("p0", down_s)]
+    small = of_programs(*programs, faults=faults)
+    small.moments = 2 + len(programs[0])
+    every = all_of(small, waiting_is_a_step=True, at_most=1_500)
+    if every is not None:
+        found = searched_with_faults(of_programs(*programs, faults=faults))
+        assert set(found.states) == set(every.states)
 
 
 def test_a_death_that_changes_nothing_is_no_plan_of_its_own() -> None:
