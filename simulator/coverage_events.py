@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Event = tuple[str, str, int]  # lane, point, and which time
 _OF_THE_WORLD = frozenset(
-    {"label", "life", "came", "ended", "answered"}
+    {"label", "lanes", "life", "came", "ended", "answered"}
 )  # how processes begin and end is no race
 
 
@@ -144,9 +144,11 @@ class Told:
     def _without_the_world(self, effects: Effects) -> Effects:
         bare = self._bare.get(effects)
         if bare is None:
-            writes = frozenset(each for each in effects.writes if each[0] not in _OF_THE_WORLD)
-            reads = frozenset(each for each in effects.reads if each[0] not in _OF_THE_WORLD)
-            bare = replace(effects, reads=reads, writes=writes, otherwise=None, unsure=0)
+            reads, writes, bumps = (
+                frozenset(each for each in resources if each[0] not in _OF_THE_WORLD)
+                for resources in (effects.reads, effects.writes, effects.bumps)
+            )
+            bare = replace(effects, reads=reads, writes=writes, bumps=bumps, otherwise=None, unsure=0)
             self._bare[effects] = bare
         return bare
 

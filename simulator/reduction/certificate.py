@@ -189,7 +189,7 @@ class Certificate:
         swapped = (
             f"; {self.swapped:,} independent pairs of steps swapped, no difference" if self.swapped else ""
         )
-        again = f", {self._redundant:,} executions led to nothing new" if self._redundant else ""
+        again = f", {counted(self._redundant, 'execution')} led to nothing new" if self._redundant else ""
         return (
             f"interleavings: {self.interleavings:,} up to equivalence{again}",
             f"actors: {', '.join(self._lanes)}",

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import trio
 
-from simulator import Operator, World
+from simulator import Bounds, Claims, Exploration, Operator, World, explore
 from simulator.database.sqlite import SqliteDatabase
 from simulator.database.sqlite_effects import ConnectionEffects
 from simulator.effects import Collected
 from simulator.reduction import context
 from simulator.runtime import conductor, sections
+from simulator.schedulers.base import Limits
 from tests.simulator.exhaustive.brute_force import (
     TABLE,
     Explored,
@@ -25,6 +26,7 @@ from tests.simulator.exhaustive.brute_force import (
     searched,
 )
 from tests.simulator.exhaustive.litmus import READ
+from tests.simulator.exhaustive.test_resuming import Kept
 
 BEGIN = "BEGIN IMMEDIATE"
 OTHER = "SELECT v FROM t WHERE id = 2"
@@ -87,6 +89,38 @@ def test_where_somebody_would_be_refused_within_a_section_there_are_choices_in_i
     found = agree(lambda: of_programs(*programs))
     assert not found.atomic_sections
     assert any("database is locked" in str(state) for state in found.states)
+
+
+def test_the_search_starts_over_when_somebody_would_not_wait_and_says_what_a_section_was() -> None:
+    """Wherever it stood; with helpers as without, and across runs."""
+    whole = claimed(of_programs(LOOKS, CHANGES))
+    assert any("what is done under it is one step" in line for line in whole.details)
+    fine = claimed(of_programs(CHANGES, DOES_NOT_WAIT))
+    assert not any("is one step" in line for line in fine.details)
+    assert fine.details[0].endswith("up to equivalence, 1 execution led to nothing new")
+    assert fine.executions == fine.interleavings + 1
+    helped = claimed(of_programs(CHANGES, DOES_NOT_WAIT), processes=2)
+    assert (helped.executions, helped.details) == (fine.executions, fine.details)
+    kept = Kept()
+    assert claimed(of_programs(CHANGES, DOES_NOT_WAIT), executions=3, frontier=kept).verdict == "inconclusive"
+    resumed = claimed(of_programs(CHANGES, DOES_NOT_WAIT), frontier=kept)
+    assert (resumed.executions, resumed.details) == (fine.executions, fine.details)
+
+
+def claimed(
+    small: Small, *, executions: int = 1_000, processes: int = 1, frontier: Kept | None = None
+) -> Exploration:
+    """What the whole search says."""
+    return explore(
+        small.scenario,
+        claims=Claims(),
+        database=small.database,
+        scheduler="exhaustive",
+        limits=Limits(executions),
+        bounds=Bounds(early_timers_max=0),
+        processes=processes,
+        frontier=frontier,
+    )
 
 
 # Each condition is needed ------------------------------------------------------------------------------------------
