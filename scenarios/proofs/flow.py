@@ -6,9 +6,9 @@ fires early. What is left when the paths have come to their end is done an hour 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import MetaData
@@ -40,7 +40,7 @@ class Flow:
         what: in a sentence, what is there when the paths set out.
         begin: makes the world as it is then.
         paths: by name, who may come.
-        three: which three of them come together.
+        threes: which three of them come together, each set a proof of its own.
         end: who does what is left.
         always: claims, as queries: a function would be taken to look at everything after every commit.
         eventually: claims.
@@ -53,7 +53,7 @@ class Flow:
     what: str
     begin: Callable[[World], House]
     paths: Mapping[str, Callable[[House], Actor]]
-    three: tuple[str, str, str]
+    threes: Sequence[tuple[str, str, str]]
     end: Callable[[], Actor]
     always: Sequence[Claim]
     eventually: Sequence[Claim]
@@ -62,7 +62,8 @@ class Flow:
     caught_among: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        unknown = [path for path in (*self.three, *self.caught_among) if path not in self.paths]
+        named = (*chain.from_iterable(self.threes), *self.caught_among)
+        unknown = [path for path in named if path not in self.paths]
         if unknown:
             raise ValueError(
                 f"{self.name}: there is no path {', '.join(unknown)}; paths: {', '.join(self.paths)}"
@@ -76,7 +77,12 @@ class Flow:
     def proofs(self) -> list[Proof]:
         """Each pair of paths with a crash at most, and three paths without."""
         pairs = [Proof(self, pair, 1) for pair in combinations(self.paths, 2)]
-        return [*pairs, Proof(self, self.three, 0)]
+        return [*pairs, *(Proof(self, three, 0) for three in self.threes)]
+
+
+def all_threes(paths: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Every set of three of these paths."""
+    return list(combinations(paths, 3))
 
 
 @dataclass(frozen=True, slots=True)
