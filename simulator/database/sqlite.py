@@ -229,7 +229,7 @@ class SqliteDatabase:
     def section_of(self, lane: str) -> int:
         """The number of the transaction with which a lane holds the write lock; 0: it does not."""
         writer = self.writer
-        return writer.section if writer is not None and writer.user == lane else 0
+        return writer.transaction.section if writer is not None and writer.user == lane else 0
 
     def is_looking(self) -> bool:
         """Whether a connection holds a snapshot without the write lock."""

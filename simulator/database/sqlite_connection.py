@@ -40,6 +40,7 @@ class SimulatedConnection(aiosqlite.Connection):
     Attributes:
         process: the name of the process that opened it; empty for a scenario's own set-up.
         user: the label of the lane that used it last.
+        transaction: what is known of the one that it is in.
         busy_timeout_s: how long a statement waits for another connection's write lock, in virtual seconds.
     """
 
@@ -53,7 +54,7 @@ class SimulatedConnection(aiosqlite.Connection):
         self._iter_chunk_size = 64
         # Weak, as in life: a cursor that nobody holds any more is finished, and its snapshot gone.
         self._cursors: list[weakref.ref[sqlite3.Cursor]] = []
-        self._transaction = Transaction()
+        self.transaction = Transaction()
         self._call_over: trio.Event | None = None  # set when the call that takes its time has returned
         self._caller: Lane | None = None
         self._woken = trio.Event()
@@ -118,7 +119,7 @@ class SimulatedConnection(aiosqlite.Connection):
     def would_wait(self) -> bool:
         """Whether a statement that wants the write lock now would wait for it: as `_may_wait` says after the attempt."""
         raw = self._connection
-        if raw is None or self._call_over is not None or self.busy_timeout_s <= 0 or self._transaction.looked:
+        if raw is None or self._call_over is not None or self.busy_timeout_s <= 0 or self.transaction.looked:
             return False
         return not is_reading(raw)
 
@@ -197,14 +198,9 @@ class SimulatedConnection(aiosqlite.Connection):
             await self._conductor.point("resume", f"{shape.label} after waiting", shape.footprint)
         return True
 
-    @property
-    def section(self) -> int:
-        """The number of the transaction with which it holds the write lock; 0: it does not."""
-        return self._transaction.number if self._transaction.holds_lock else 0
-
     def is_looking(self) -> bool:
         """Whether it holds a snapshot without the write lock."""
-        transaction, raw = self._transaction, self._connection
+        transaction, raw = self.transaction, self._connection
         return raw is not None and not transaction.holds_lock and (transaction.looked or is_reading(raw))
 
     # Statements --------------------------------------------------------------------------------------------
@@ -263,7 +259,7 @@ class SimulatedConnection(aiosqlite.Connection):
         # Whoever holds a snapshot is not let wait by SQLite: it fails at once (SQLITE_BUSY or SQLITE_BUSY_SNAPSHOT),
         # whatever the busy timeout. Code outside every process holds up everybody, so it cannot wait for them.
         code = getattr(error, "sqlite_errorcode", None)
-        if code != sqlite3.SQLITE_BUSY or self._transaction.looked or self._conductor.current is None:
+        if code != sqlite3.SQLITE_BUSY or self.transaction.looked or self._conductor.current is None:
             return False
         return not is_reading(raw)
 
@@ -291,7 +287,7 @@ class SimulatedConnection(aiosqlite.Connection):
     def _run(
         self, fn: Callable[..., Any], arguments: tuple[Any, ...], shape: Shape, raw: sqlite3.Connection
     ) -> Any:
-        transaction, effects = self._transaction, self._effects
+        transaction, effects = self.transaction, self._effects
         look = None
         if effects is not None:
             looking = transaction.looked or (not raw.in_transaction and is_reading(raw))
@@ -326,7 +322,7 @@ class SimulatedConnection(aiosqlite.Connection):
         if shape.taints:
             self._tainted = True
             self._door.schema_changed |= shape.verb in CHANGES_SCHEMA
-        transaction = self._transaction
+        transaction = self.transaction
         if raw.in_transaction:
             transaction.number = transaction.number or self._door.next_transaction()
             transaction.note(shape)
@@ -340,7 +336,7 @@ class SimulatedConnection(aiosqlite.Connection):
     def _account_error(
         self, error: sqlite3.Error, fn: Callable[..., Any], shape: Shape, raw: sqlite3.Connection
     ) -> None:
-        transaction = self._transaction
+        transaction = self.transaction
         if raw.in_transaction:  # Python may have begun it for this statement
             transaction.number = transaction.number or self._door.next_transaction()
             transaction.note_error(shape, error)
@@ -352,7 +348,7 @@ class SimulatedConnection(aiosqlite.Connection):
             self._ended(committed=True)
 
     async def _end(self, fn: Callable[..., Any], *, commits: bool) -> Any:
-        transaction = self._transaction
+        transaction = self.transaction
         what = " ".join(["COMMIT" if commits else "ROLLBACK", ", ".join(transaction.written)]).strip()
         footprint = self._door.written_footprint(tuple(transaction.written))
         await self._conductor.point("commit" if commits else "rollback", what, footprint)
@@ -378,7 +374,7 @@ class SimulatedConnection(aiosqlite.Connection):
 
     def _ended(self, *, committed: bool) -> None:
         self._conductor.committed = self._conductor.committed or committed
-        self._transaction.clear()
+        self.transaction.clear()
         self._door.writer_ended(self)
 
     def _note_user(self) -> None:
@@ -398,9 +394,9 @@ class SimulatedConnection(aiosqlite.Connection):
         self._cursors.clear()
         if raw.in_transaction:
             raw.rollback()
-            if self._effects is not None and self._transaction.holds_lock:
+            if self._effects is not None and self.transaction.holds_lock:
                 self._effects.ended(self._conductor.trace, committed=False)
-        self._transaction.clear()
+        self.transaction.clear()
         self._door.give_back(self, raw, tainted=self._tainted)
         self._door.writer_ended(self)
         self._woken.set()

@@ -38,6 +38,11 @@ class Transaction:
         self._wrote = False
 
     @property
+    def section(self) -> int:
+        """Its number while it holds the write lock; else 0."""
+        return self.number if self.holds_lock else 0
+
+    @property
     def looked(self) -> bool:
         """Whether it holds a snapshot."""
         return self._looked
