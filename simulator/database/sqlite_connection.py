@@ -119,9 +119,8 @@ class SimulatedConnection(aiosqlite.Connection):
     def would_wait(self) -> bool:
         """Whether a statement that wants the write lock now would wait for it: as `_may_wait` says after the attempt."""
         raw = self._connection
-        if raw is None or self._call_over is not None or self.busy_timeout_s <= 0 or self.transaction.looked:
-            return False
-        return not is_reading(raw)
+        waits = self._call_over is None and self.busy_timeout_s > 0 and not self.transaction.looked
+        return raw is not None and waits and not is_reading(raw)
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self._open()
@@ -259,9 +258,8 @@ class SimulatedConnection(aiosqlite.Connection):
         # Whoever holds a snapshot is not let wait by SQLite: it fails at once (SQLITE_BUSY or SQLITE_BUSY_SNAPSHOT),
         # whatever the busy timeout. Code outside every process holds up everybody, so it cannot wait for them.
         code = getattr(error, "sqlite_errorcode", None)
-        if code != sqlite3.SQLITE_BUSY or self.transaction.looked or self._conductor.current is None:
-            return False
-        return not is_reading(raw)
+        waits = not self.transaction.looked and self._conductor.current is not None
+        return code == sqlite3.SQLITE_BUSY and waits and not is_reading(raw)
 
     async def _script(self, script: str) -> sqlite3.Cursor:
         """As ``executescript``: what is open is committed, and no transaction begins by itself."""

@@ -56,11 +56,11 @@ class Certificate:
         self.faults_left: int | None = None
         self.atomic_sections = False
 
-    def start_over(self) -> None:
-        """With a choice at each step of a critical section. What was explored does not count; that it was executed does."""
-        executions = self.executions
-        self.__init__(self._simulation)  # type: ignore[misc]
-        self.executions = self._redundant = executions
+    def anew(self) -> Certificate:
+        """One for a search that starts over: what was explored does not count, and that it was executed does."""
+        certificate = Certificate(self._simulation)
+        certificate.executions = certificate._redundant = self.executions
+        return certificate
 
     def begin(self, faults: int, reduction: Reduction, *, again: bool = False) -> None:
         """A plan is explored; ``again``: it was begun before."""

@@ -89,11 +89,10 @@ class ExhaustiveSearch:
 
     def run(self, execute: Execute, limits: Limits) -> Searched:
         """Explores plan after plan until a failure, the end, or the limits."""
-        certificate = self.certificate
         validator = Validator(self._simulation) if limits.validate else None
         if not self._simulation.database.tells_effects:
             return self._searched(None)
-        self._expiry, self._executions_max = limits.expiry(), certificate.executions + limits.executions
+        self._expiry, self._executions_max = limits.expiry(), self.certificate.executions + limits.executions
         self._faults_max = limits.faults_max
         while self._plans and self._within(self._plans[0]):
             plan = self._plans[0]
@@ -106,7 +105,7 @@ class ExhaustiveSearch:
                     if self._is_over():
                         return self._searched(None)
                     outcome = reduction.next()
-                    certificate.note(outcome)
+                    self.certificate.note(outcome)
                     if outcome is not None and outcome.failure is not None:
                         return self._searched(outcome)
                     self._tell()
@@ -114,12 +113,12 @@ class ExhaustiveSearch:
                         plan, reduction = self._start_over(execute)
                     elif validator is not None and outcome is not None and reduction.last is not None:
                         self._validate(validator, plan, outcome, reduction.last)
-                certificate.end()
+                self.certificate.end()
                 explored = reduction
             self._reduction = None
             self._plans = sorted([*self._plans[1:], *self._following(plan, explored)])
-        certificate.finished = True
-        certificate.faults_left = self._plans[0].faults if self._plans else None
+        self.certificate.finished = True
+        self.certificate.faults_left = self._plans[0].faults if self._plans else None
         return self._searched(None)
 
     @property
@@ -153,7 +152,7 @@ class ExhaustiveSearch:
 
     def _start_over(self, execute: Execute) -> tuple[Plan, Reduction]:
         """With a choice at each step of a critical section: somebody can meet what happens within."""
-        self.certificate.start_over()
+        self.certificate = self.certificate.anew()
         self._plans = [Plan(0, 0, {})]
         return self._plans[0], self._begin(self._plans[0], execute)
 
