@@ -209,13 +209,18 @@ def still_asleep(node: Node, dependence: Dependence) -> dict[str, Number]:
     }
 
 
+def ends_of(nodes: Sequence[Node], trace: Trace) -> list[int]:
+    """For each node, the index of the first step that comes after its own."""
+    return [*(node.step for node in nodes[1:]), len(trace.steps)] if nodes else []
+
+
 def events_of(nodes: Sequence[Node], trace: Trace, context: Context) -> list[Event]:
     """The events of an execution, with what the conductor's record tells of their causes."""
     events: list[Event] = []
     moved_at: dict[str, int] = {}
     able_since: dict[str, int] = {}
     last_s, waited = 0.0, 0
-    ends = [*(node.step for node in nodes[1:]), len(trace.steps)]
+    ends = ends_of(nodes, trace)
     for index, node in enumerate(nodes):
         now_s = trace.steps[node.step][2]
         for label in [each for each in able_since if each not in node.ready]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from simulator.reduction.following import ends_of
 from simulator.schedule import CLOCK, FAULT
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ class Moments:
         """From one execution, whose nodes know their effects."""
         moved: dict[str, int] = {}
         last: dict[str, tuple[bool, float]] = {}
-        ends = [*(node.step for node in nodes[1:]), len(trace.steps)]
-        for node, end in zip(nodes, ends, strict=True):
+        for node, end in zip(nodes, ends_of(nodes, trace), strict=True):
             lane, _, now_s = trace.steps[node.step]
             if lane in {FAULT, CLOCK}:
                 continue

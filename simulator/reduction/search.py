@@ -19,7 +19,7 @@ from simulator.oracles import is_sql
 from simulator.reduction.context import Context
 from simulator.reduction.dependence import Dependence, Number
 from simulator.reduction.events import Causality, Race
-from simulator.reduction.following import Following, Node, Redundant, events_of, still_asleep
+from simulator.reduction.following import Following, Node, Redundant, ends_of, events_of, still_asleep
 from simulator.reduction.moments import Moments
 from simulator.reduction.passed import Passed, Position, positions_ahead, tree_of
 from simulator.reduction.wakeup import Beginning, Branch, first_step, insert
@@ -203,12 +203,13 @@ class Reduction:
         self.torn = True
         trace = self._simulation.conductor.trace if outcome is None else outcome.trace
         following.catch_up(trace)
-        nodes, numbers = following.nodes, []
+        nodes = following.nodes
         if nodes and nodes[-1].step >= len(trace.steps):
             del nodes[-1]  # all who could move slept there, so nobody did
-        for index, node in enumerate(nodes):
-            until = nodes[index + 1].step if index + 1 < len(nodes) else len(trace.steps)
-            numbers.append(self._dependence.number(self._context.effects(trace, node, until)))
+        numbers = [
+            self._dependence.number(self._context.effects(trace, node, end))
+            for node, end in zip(nodes, ends_of(nodes, trace), strict=True)
+        ]
         return Passed(
             nodes,
             numbers,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from simulator.reduction.frontier import FORMAT
+
 
 def test_what_holds_says_in_how_many_interleavings_and_on_what_that_rests(run: Any) -> None:
     """Two lanes of two steps have six interleavings, and in one process nothing is independent."""
@@ -67,11 +69,11 @@ def test_inconclusive_is_a_failure_that_says_why_and_can_be_gone_on_from(run: An
 def test_what_another_version_left_is_refused_by_name_and_stays(run: Any) -> None:
     run(run.holds, "--scheduler=exhaustive", "--executions=4")
     (saved,) = run.schedules()
-    other = saved.read_text(encoding="utf-8").replace("turnstile frontier 2", "turnstile frontier 1")
+    other = saved.read_text(encoding="utf-8").replace(FORMAT, "turnstile frontier 1")
     saved.write_text(other, encoding="utf-8")
     result = run.again("--scheduler=exhaustive", "--resume")
     result.assert_outcomes(failed=1)
-    refused = "expected a frontier of the format 'turnstile frontier 2', found 'turnstile frontier 1'"
+    refused = f"expected a frontier of the format '{FORMAT}', found 'turnstile frontier 1'"
     result.stdout.fnmatch_lines(
         [f"FrontierError: *.frontier: {refused}; without --resume the search begins anew"]
     )
