@@ -216,10 +216,11 @@ def _templates(sql: str, columns: Columns) -> tuple[Template, ...] | None:
         return None
     from sqlglot import exp
 
-    return tuple(
-        Template(table.name.lower(), tuple(equalities(table, columns)))
-        for table in statement.find_all(exp.Table)
-    )
+    tables = [each for each in statement.find_all(exp.Table) if isinstance(each.this, exp.Identifier)]
+    own = {each.alias.lower() for each in statement.find_all(exp.CTE)}
+    if any(table.name.lower() not in columns and table.name.lower() not in own for table in tables):
+        return None  # through a view it may look at more of a table than at what the text says of that
+    return tuple(Template(table.name.lower(), tuple(equalities(table, columns))) for table in tables)
 
 
 def _with_named_parameters(sql: str) -> str | None:

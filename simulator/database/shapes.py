@@ -22,6 +22,8 @@ CHANGES_SCHEMA = {"ALTER", "ANALYZE", "CREATE", "DROP"}  # statistics change pla
 # Such a connection is not used again: nobody lists all that these may leave behind (settings, temporary tables, names).
 _STAYS_BEHIND = {"PRAGMA", "ATTACH", "DETACH"} | CHANGES_SCHEMA
 _WRITING_VERBS = {"INSERT", "UPDATE", "DELETE", "REPLACE"} | CHANGES_SCHEMA
+SEQUENCES = "sqlite_sequence"
+"""SQLite's own table of what AUTOINCREMENT has given."""
 _CHANCE = {"random", "randomblob"}
 _MAIN = 0  # the number of the database that is the file; 1 is the temporary one
 
@@ -72,6 +74,11 @@ class Shape:
     taints: bool = False
     repeatable: bool = True
     replaces: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was understood and does more than to begin or end something: then an error came while it ran."""
+        return self.verb not in _CONTROL and not self.taints
 
 
 def without_comment(sql: str) -> str:
@@ -146,10 +153,10 @@ class _Notes:
     def note(self, action: int, first: str | None, second: str | None, _database: Any, _trigger: Any) -> int:
         if action == sqlite3.SQLITE_FUNCTION and second in _CHANCE:
             self.repeatable = False
-        elif first is not None and not first.startswith("sqlite_"):
+        elif first is not None and (not first.startswith("sqlite_") or first == SEQUENCES):
             if action == sqlite3.SQLITE_READ:
                 self._reads.add(first)
-            elif action in _WRITES:
+            elif action in _WRITES and first != SEQUENCES:  # by itself, when a table with AUTOINCREMENT is
                 self._writes.add(first)
         return sqlite3.SQLITE_OK
 

@@ -11,11 +11,13 @@ that has triggers of its own, is written as a whole.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simulator.database.predicates import Predicates
+from simulator.database.shapes import SEQUENCES
 from simulator.effects import CHANGES, LOCK, VERSION, Collected, Look, Row, canonical
 
 if TYPE_CHECKING:
@@ -48,11 +50,15 @@ class RowNotes:
         self._noted: list[Row] = []
         self._old: Row | None = None
         self._seen: set[str] = set()
+        self._numbered: set[str] = set()
         own = template.execute("SELECT 1 FROM sqlite_master WHERE type = 'trigger'").fetchone()
         for (name,) in template.execute(_TABLES).fetchall():
             columns = [str(row[1]) for row in template.execute(f"PRAGMA table_xinfo({quoted(name)})")]
             self.columns[name.lower()] = tuple(column.lower() for column in columns)
-            if not own and len(columns) <= _COLUMNS_MAX and self._can_have_triggers(template, name):
+            sql = self._sql(template, name)
+            if re.search(r"\bAUTOINCREMENT\b", sql):
+                self._numbered.add(name.lower())
+            if not own and len(columns) <= _COLUMNS_MAX and _tells_rows(sql):
                 self._seen.add(name.lower())
                 self._triggers += _triggers(name, columns)
 
@@ -69,7 +75,8 @@ class RowNotes:
     def rows(self, tables: Sequence[str]) -> tuple[list[Row], int]:
         """The images that a statement left behind, and how many tables are given as a whole for want of them."""
         unseen = [table.lower() for table in tables if table.lower() not in self._seen]
-        return self._noted + [Row(table) for table in unseen], len(unseen)
+        numbers = [Row(SEQUENCES) for table in tables if table.lower() in self._numbered]
+        return self._noted + [Row(table) for table in unseen] + numbers, len(unseen)
 
     def _note(self, table: str, which: str, *values: Any) -> None:
         image = tuple(
@@ -85,9 +92,14 @@ class RowNotes:
             self._noted.append(row)
 
     @staticmethod
-    def _can_have_triggers(template: sqlite3.Connection, table: str) -> bool:
+    def _sql(template: sqlite3.Connection, table: str) -> str:
         sql = template.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
-        return not str(sql).upper().startswith("CREATE VIRTUAL")
+        return " ".join(str(sql).upper().split())
+
+
+def _tells_rows(sql: str) -> bool:
+    """Whether triggers of a table with this definition hear of all its rows: of those that make room for others none does."""
+    return not sql.startswith("CREATE VIRTUAL") and "ON CONFLICT REPLACE" not in sql
 
 
 def _triggers(table: str, columns: Sequence[str]) -> list[str]:
@@ -175,7 +187,7 @@ class ConnectionEffects:
             trace.collect().attempts = True
             self._compare_versions(trace)
             self._might_write(trace.collect(), shape, arguments, inside=inside)
-        elif code not in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE} or self._holds:
+        elif code not in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISUSE} or self._holds or shape.runs:
             self._changed = True  # that it failed may be due to any row
             self.done(trace, shape, arguments, inside=inside)  # what it had done until then
 

@@ -62,8 +62,8 @@ class Transaction:
 
     def note_error(self, shape: Shape, error: sqlite3.Error) -> None:
         """A statement failed; one that broke a constraint has taken its snapshot and its lock all the same."""
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-        if code & 0xFF not in _LEFT_NOTHING:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code not in _LEFT_NOTHING or (code == sqlite3.SQLITE_ERROR and shape.runs):
             self._looked = self._looked or shape.looks or shape.locks
             self.holds_lock = self.holds_lock or shape.locks
 

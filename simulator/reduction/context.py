@@ -23,8 +23,9 @@ class Context:
 
     Args:
         judged_at_commits: claims are asked after each commit, and may look at what points and calls share.
-        commits_in_order: claims are asked after each commit, so that every order of commits is one of its own: on an engine
-            where two transactions can write at a time, nothing else may say so.
+        commits_in_order: claims are asked after each commit that wrote, whether or not that changed anything, so that every
+            order of these is one of its own: on an engine where two transactions can write at a time, and where sections
+            that only looked commute, nothing else may say so.
         judged_at_steps: claims are asked after each step, so that every order is one of its own.
         atomic_sections: a critical section is one event, where it can be (`simulator.runtime.sections`).
 
@@ -90,16 +91,12 @@ class Context:
         writes: set[Resource] = {("memory", process)}
         if any(process == each for each, _ in self.doomed):
             writes.add(("steps", process))
-        if self._commits_in_order and VERSION in effects.bumps and self._makes_a_state(effects):
+        if self._commits_in_order and VERSION in effects.bumps:
             writes.add(COMMITS)
         bumps = effects.bumps
         if self._judged_at_commits and VERSION in bumps:
             bumps = bumps | {SHARED}
         return replace(effects, reads=reads, writes=effects.writes | writes, bumps=bumps)
-
-    def _makes_a_state(self, effects: Effects) -> bool:
-        """Whether a commit changed anything; who does not keep sections whole has them in order anyway."""
-        return not self.atomic_sections or LOCK in effects.writes or CHANGES in effects.writes
 
     def is_struck_next(self, lane: str, trace: Trace, moved: Mapping[str, int]) -> bool:
         """Whether a fault strikes in place of a lane's next step, when its process has moved so often."""

@@ -281,6 +281,8 @@ class Conductor(Lanes):
                 self.current = unannounced
                 return self._tasks[unannounced]
         if not ready:
+            if self._sections is not None:
+                self._sections.time_passes(self._last)
             self._idle()
             return None
         return self._choose_step(ready, may_fire=unannounced is None)
@@ -291,7 +293,7 @@ class Conductor(Lanes):
         if continues and ready[0] is not last:
             ready.remove(last)  # type: ignore[arg-type]
             ready.insert(0, last)  # type: ignore[arg-type]
-        if self._sections is not None and self._sections.goes_on(last, ready, alone=self._is_alone):
+        if self._sections is not None and self._goes_on_in_its_section(ready):
             self.trace.within.add(len(self.trace.steps))
             return self._move(ready[0])
         deadline = self.early.deadline(ready) if may_fire else math.inf
@@ -317,6 +319,11 @@ class Conductor(Lanes):
                 self.preemptions += 1
                 self.trace.switches.append(len(self.trace.steps))
         return self._move(ready[index])
+
+    def _goes_on_in_its_section(self, ready: list[Lane]) -> bool:
+        assert self._sections is not None
+        did = self.trace.effects_of(len(self.trace.steps) - 1)
+        return self._sections.goes_on(self._last, ready, did, alone=self._is_alone)
 
     def _is_alone(self, lane: Lane) -> bool:
         return is_alone(lane, self._tasks, [each for each in self._new if each not in self._taken])

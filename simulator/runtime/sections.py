@@ -7,20 +7,24 @@ the section may as well be one step.
 
 That holds only where nothing in the section can be met by others:
 
-* all that the lane does is statements, from the one that takes the lock to the one that gives it back (a call is somebody
-  else's to notice, and a wait lets time pass);
-* it is the only lane of its process, since lanes share memory;
+* all that its steps do is statements, from the one that takes the lock to the one that gives it back: nothing else that they did
+  is recorded (a call, a lane that is started, a process that is killed), nobody else became able to move by them, and no
+  time passed;
+* the lane is the only one of its process, since lanes share memory;
 * nobody wants the lock without being ready to wait for it: to be refused is something that only happens within a section.
 
-The first two are looked after here, step by step; the third by who asked for sections without choices.
+The first two are looked after here, step by step, and from where they do not hold there are choices to the end of the section.
+The third is looked after by who asked for sections without choices.
 
 Source: Lipton, "Reduction: a method of proving properties of parallel programs", Communications of the ACM 18 (1975).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from simulator.effects import CHANGES, LOCK, VERSION, Effects
 
 if TYPE_CHECKING:
     import trio
@@ -30,10 +34,11 @@ if TYPE_CHECKING:
 SectionOf = Callable[[str], int]
 """The number of the section that a lane is in; 0: in none."""
 _STATEMENTS = frozenset({"sql", "commit", "rollback"})
+_OF_STATEMENTS = frozenset({LOCK, VERSION, CHANGES})
 
 
 class Sections:
-    """Follows the sections of one execution.
+    """Follows the sections of one execution. It is to be told of everything that happens between two steps.
 
     Args:
         section_of: asks the engine.
@@ -44,23 +49,39 @@ class Sections:
         self._section_of = section_of
         self._would_wait = would_wait
         self._left = 0  # the section in which there was a choice, so that there are choices to its end
+        self._were_ready: Sequence[Lane] = ()
 
-    def goes_on(self, last: Lane | None, ready: Container[Lane], *, alone: Callable[[Lane], bool]) -> bool:
+    def goes_on(
+        self, last: Lane | None, ready: Sequence[Lane], did: Effects, *, alone: Callable[[Lane], bool]
+    ) -> bool:
         """Whether the lane that moved last moves once more, and nobody is asked.
 
         Args:
             last: that lane.
-            ready: who could move.
+            ready: who can move.
+            did: what the last step did.
             alone: whether a lane is the only one of its process.
         """
+        were_ready, self._were_ready = self._were_ready, tuple(ready)
         section = self._section_of(last.label) if last is not None else 0
-        if not section or section == self._left or last is None:
+        if last is None or section in (0, self._left):
             return False
-        stands = last.point is None or last.kind in _STATEMENTS
-        if last in ready and stands and alone(last) and not self._would_wait(last.label):
+        stands = last in ready and (last.point is None or last.kind in _STATEMENTS)
+        woke_nobody = all(lane in were_ready for lane in ready if lane is not last)
+        unseen = woke_nobody and _is_of_statements(did)
+        if stands and unseen and alone(last) and not self._would_wait(last.label):
             return True
         self._left = section
         return False
+
+    def time_passes(self, last: Lane | None) -> None:
+        """Nobody could move."""
+        self._left = (self._section_of(last.label) if last is not None else 0) or self._left
+
+
+def _is_of_statements(did: Effects) -> bool:
+    """Whether a step did nothing but what statements do."""
+    return not did.everything and did.reads | did.writes | did.bumps <= _OF_STATEMENTS
 
 
 def is_alone(lane: Lane, tasks: dict[Lane, trio.lowlevel.Task], to_come: Sequence[Lane]) -> bool:

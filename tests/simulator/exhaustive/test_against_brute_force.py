@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 
 from simulator.database.predicates import Predicates
+from simulator.database.sqlite import SqliteDatabase
 from simulator.database.sqlite_effects import ConnectionEffects
-from tests.simulator.exhaustive.brute_force import Program, all_of, of_programs, searched
+from tests.simulator.exhaustive.brute_force import TABLE, Program, Small, all_of, of_programs, searched
 from tests.simulator.exhaustive.litmus import LITMUS, LOST_UPDATE, READ, locked
 from tests.simulator.exhaustive.random_programs import as_many_as_asked, sql_programs
 
@@ -98,3 +100,46 @@ def test_random_sql_programs_end_as_every_interleaving_of_them_does(programs: li
     assert every is not None
     assert found.atomic_sections == every.atomic_sections
     assert set(found.classes) == set(every.classes)
+
+
+@pytest.mark.parametrize("lock", [[], ["BEGIN IMMEDIATE"]], ids=["alone", "in a section"])
+@pytest.mark.parametrize(
+    ("more", "look", "change"),
+    [
+        (
+            "CREATE VIEW s AS SELECT SUM(v) AS total FROM t",
+            "SELECT v, (SELECT total FROM s) FROM t WHERE id = 1",
+            "UPDATE t SET v = 5 WHERE id = 2",
+        ),
+        (
+            "CREATE TABLE n (id INTEGER PRIMARY KEY AUTOINCREMENT, v)",
+            "SELECT seq FROM sqlite_sequence",
+            "INSERT INTO n (v) VALUES (7)",
+        ),
+        (
+            "CREATE TABLE k (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, v); INSERT INTO k VALUES (1, 1)",
+            "SELECT v FROM k WHERE v = 1",
+            "INSERT INTO k VALUES (1, 2)",
+        ),
+        (
+            "CREATE TABLE e (v)",
+            "SELECT abs(v - 9223372036854775807 - 1) FROM t WHERE id = 1",  # fails while v is 0
+            "UPDATE t SET v = 5 WHERE id = 1",
+        ),
+    ],
+    ids=["a view", "what AUTOINCREMENT gave", "a row that makes room", "an error while it runs"],
+)
+def test_what_the_text_of_a_statement_does_not_say(
+    more: str, look: str, change: str, lock: list[str]
+) -> None:
+    """A table behind a view, SQLite's own table, a row that no trigger tells of, a statement that failed when it had looked."""
+
+    def small() -> Small:
+        end = ["COMMIT"] if lock else []
+        looks, changes = [*lock, look, *end], [*lock, change, *end]
+        return replace(of_programs(looks, changes), database=SqliteDatabase(f"{TABLE}; {more};"))
+
+    every = all_of(small(), waiting_is_a_step=True)
+    assert every is not None
+    assert len(every.states) == 2
+    assert set(searched(small()).states) == set(every.states)

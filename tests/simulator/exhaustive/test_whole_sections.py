@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import trio
 
-from simulator import Bounds, Claims, Exploration, Operator, World, explore
+from simulator import Bounds, Claims, Crash, Exploration, Operator, World, explore
 from simulator.database.sqlite import SqliteDatabase
 from simulator.database.sqlite_effects import ConnectionEffects
 from simulator.effects import Collected
+from simulator.faults import Fault
 from simulator.reduction import context
 from simulator.runtime import conductor, sections
 from simulator.schedulers.base import Limits
@@ -24,6 +25,7 @@ from tests.simulator.exhaustive.brute_force import (
     all_of,
     of_programs,
     searched,
+    searched_with_faults,
 )
 from tests.simulator.exhaustive.litmus import READ
 from tests.simulator.exhaustive.test_resuming import Kept
@@ -177,10 +179,66 @@ def test_a_lane_that_another_process_starts_is_met_within_a_section(monkeypatch:
     assert misses(visited)
 
 
+def test_who_wakes_while_a_section_waits_is_met_within_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else could move when it began to wait, so nobody was asked."""
+    waits = ["SLEEP 1", *CHANGES[:2], "SLEEP 1", "COMMIT"]
+    wakes = ["SLEEP 2", READ]
+    assert len(agree(lambda: of_programs(waits, wakes)).states) == 2
+    monkeypatch.setattr(sections.Sections, "time_passes", lambda *_: None)
+    monkeypatch.setattr(sections, "all", lambda _each: True, raising=False)  # nor who woke
+    assert misses(lambda: of_programs(waits, wakes))
+
+
+@pytest.mark.parametrize("deed", ["starts", "interrupts"])
+def test_whom_a_section_sets_going_is_met_within_it(deed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement's step may do more than its statement."""
+    assert not misses(lambda: setting_going(deed))
+    monkeypatch.setattr(sections, "_is_of_statements", lambda _did: True)
+    monkeypatch.setattr(sections, "all", lambda _each: True, raising=False)
+    assert misses(lambda: setting_going(deed))
+
+
+def test_one_who_is_set_going_by_nothing_that_is_recorded_is_met_as_well() -> None:
+    """Somebody became able to move."""
+    assert not misses(lambda: setting_going("has it started"))
+
+
+def test_a_death_after_a_deed_within_a_section_is_a_moment_of_its_own() -> None:
+    """What was written is rolled back, and what was done to others stays."""
+    small = setting_going("starts", faults=[Crash("p", None)])
+    small.moments = 8
+    every = all_of(small, waiting_is_a_step=True)
+    assert every is not None
+    found = searched_with_faults(setting_going("starts", faults=[Crash("p", None)]))
+    assert set(found.states) == set(every.states)
+
+
+def test_a_claim_is_asked_about_the_state_before_the_first_change() -> None:
+    """By a commit that wrote and changed nothing; so its order matters."""
+    small = of_programs(["UPDATE t SET v = 1 WHERE id = 1", ADDS[1]], ["DELETE FROM t WHERE id = 9"], [READ])
+    result = explore(
+        small.scenario,
+        claims=Claims(always=(NothingIsZero(),)),
+        database=small.database,
+        scheduler="exhaustive",
+        limits=Limits(100),
+        bounds=Bounds(early_timers_max=0),
+    )
+    assert result.verdict == "violated"
+
+
+class NothingIsZero:
+    """Violated until the first row is changed."""
+
+    name = "nothing is zero"
+    sql = "SELECT v FROM t WHERE id = 1 AND v = 0"
+
+
 def test_a_call_within_a_section_is_met_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one's call may come between the section's statement and its own."""
     assert not misses(callers)
     monkeypatch.setattr(sections, "_STATEMENTS", sections._STATEMENTS | {"call", "reply"})
+    monkeypatch.setattr(sections, "_is_of_statements", lambda _did: True)
     assert misses(callers)
 
 
@@ -213,6 +271,43 @@ def visited() -> Small:
         world.process("q").run(Operator(visits, name="c"))
 
     return remembering(lanes)
+
+
+def setting_going(deed: str, *, faults: Sequence[Fault] = ()) -> Small:
+    """A section that gets another process's lane to look at what it is about to change."""
+
+    def lanes(world: World, memory: list[int]) -> None:
+        other = world.process("q")
+
+        async def looks() -> None:
+            async with world.database.connection(isolation_level=None) as connection:  # type: ignore[attr-defined]
+                ((value,),) = await (await connection.execute(READ)).fetchall()
+            memory.append(value)
+
+        async def looks_when_stopped() -> None:
+            await other.stopping.wait()
+            await looks()
+
+        deeds: dict[str, Callable[[], object]] = {
+            "starts": lambda: other.start_soon(looks, name="b"),
+            "interrupts": other.interrupt,
+            "has it started": lambda: world.act_at(
+                world.clock.now_s, lambda: other.start_soon(looks, name="b")
+            ),
+        }
+        if deed == "interrupts":
+            other.run(Operator(looks_when_stopped, name="b"))
+
+        async def changes() -> None:
+            async with world.database.connection(isolation_level=None) as connection:  # type: ignore[attr-defined]
+                await connection.execute(BEGIN)
+                deeds[deed]()
+                await connection.execute("UPDATE t SET v = 1 WHERE id = 1")
+                await connection.commit()
+
+        world.process("p").run(Operator(changes, name="a"))
+
+    return remembering(lanes, faults=faults)
 
 
 def callers() -> Small:
@@ -251,16 +346,18 @@ async def counting(world: World, memory: list[int]) -> None:
         await connection.commit()
 
 
-def remembering(lanes: Callable[[World, list[int]], None]) -> Small:
-    """A world whose state is what some memory holds in the end."""
+def remembering(lanes: Callable[[World, list[int]], None], *, faults: Sequence[Fault] = ()) -> Small:
+    """A world whose state is what some memory holds in the end, and the table."""
     memory: list[int] = []
 
     async def scenario(world: World) -> None:
         memory[:] = [0]
+        world.database.insert("t", id=1, v=0)
         lanes(world, memory)
+        world.inject(*faults)
         await world.quiesce()
 
-    def look(_world: World) -> State:
-        return tuple(memory)
+    def look(world: World) -> State:
+        return (*memory, *(row["v"] for row in world.database.rows("SELECT v FROM t")))
 
     return Small(scenario, look, SqliteDatabase(TABLE))
