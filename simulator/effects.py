@@ -71,8 +71,8 @@ class Effects:
         took: it took the lock (there is one at most), whether or not it kept it.
         gave_back: it gave the lock back, whoever took it.
         would_wait: it took the lock, and would have waited for it.
-        attempts: it wanted the lock and would not wait for it, or kept it beyond its statement: it matters to it, or to others
-            because of it, what happens while the lock is held.
+        attempts: it wanted the lock and would not wait for it, or found it taken, or kept it beyond its statement: it matters to
+            it, or to others because of it, what happens while the lock is held.
         everything: it conflicts with every other step.
         unsure: how often something was said that may not have been so.
         otherwise: what else the same step might have read and written had others moved before it or not; None: nothing.

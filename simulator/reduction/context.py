@@ -117,6 +117,10 @@ def _whole(effects: Effects) -> Effects:
     Two sections that only looked commute. One that only looked and one that changed rows conflict where they meet; any two
     that changed something do, since each looked at more than it tells (keys, references). A section that is more than one
     event has the lock in between, and no other fits in there.
+
+    What else it might do in another order is known of its statements one by one, not of what the lane would do after another
+    answer. That is enough: it counts only where a beginning is looked for in what was explored, and what a section really
+    did there was seen when it was.
     """
     otherwise = effects.otherwise
     if otherwise is not None:

@@ -238,7 +238,9 @@ def events_of(nodes: Sequence[Node], trace: Trace, context: Context) -> list[Eve
         struck = tuple(
             (label, woken_by(label)) for label in context.struck(trace, node) if label != node.lane
         )
-        steps = 1 + sum(step in trace.within for step in range(node.step + 1, ends[index]))
+        within = [step for step in range(node.step + 1, ends[index]) if step in trace.within]
+        assert all(trace.steps[step][2] == now_s for step in within), "time passed within a critical section"
+        steps = 1 + len(within)
         events.append(
             Event(node.lane, node.number, woken_by(node.lane), waited=waited, struck=struck, steps=steps)
         )
