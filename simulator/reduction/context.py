@@ -56,14 +56,15 @@ class Context:
             self._process_of.setdefault(lane.label, lane.process)
 
     def process_of(self, label: str, trace: Trace) -> str:
-        """The process of a lane; a task's, that was never seen in a choice, is that of its actor."""
-        known = self._process_of.get(label)
-        while known is None:
-            known = trace.processes.get(label)
-            label, dot, _ = label.rpartition(".")
-            if not dot:
-                break
-        return known or ""
+        """The process of a lane in this execution; a task's, that was never seen in a choice, is that of its actor.
+
+        Which of two lanes that begin with one name gets it depends on who comes first, so another execution tells nothing.
+        """
+        known, of = trace.processes.get(label), label
+        while known is None and "." in of:
+            of = of.rpartition(".")[0]
+            known = trace.processes.get(of)
+        return known if known is not None else self._process_of.get(label, "")
 
     def effects(self, trace: Trace, node: Node, until: int) -> Effects:
         """The effects of a node's step, and of what was recorded after it up to the next one's."""

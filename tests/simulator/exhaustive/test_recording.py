@@ -13,8 +13,11 @@ from simulator import Claims, Operator, World
 from simulator.database.sqlite import SqliteDatabase
 from simulator.effects import Effects, Look, Row
 from simulator.execution import Simulation
+from simulator.reduction.context import Context
+from simulator.schedulers.base import Lane
 from simulator.schedulers.replay import Wish
 from simulator.schedulers.seeded import Seeded
+from simulator.trace import Trace
 
 SCHEMA = """
 CREATE TABLE parents (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
@@ -194,3 +197,12 @@ def test_recording_changes_nothing(shop: Any) -> None:
             return [simulation.execute(Seeded(seed), detailed=True).trace.digest() for seed in range(6)]
 
     assert digests(effects=True) == digests(effects=False)
+
+
+def test_a_name_is_that_of_whoever_came_first_in_this_execution() -> None:
+    """Two processes may each have a lane of one name; which of them gets it is another one's in the next execution."""
+    context = Context()
+    context.meet([Lane("a", "p", 1)])
+    assert context.process_of("a", Trace(processes={"a": "p", "a~2": "q"})) == "p"
+    assert context.process_of("a", Trace(processes={"a": "q", "a~2": "p"})) == "q"
+    assert context.process_of("a.1.2", Trace(processes={"a": "q", "a~2": "p"})) == "q"
